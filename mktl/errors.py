@@ -1,0 +1,236 @@
+"""One tree of errors: what each means on the wire, and whether trying again can help.
+
+Every error that this project raises on purpose is an :class:`MktlError`. Each is also the
+built-in exception that fits (``ValueError``, ``KeyError``, ``TimeoutError`` ...), so that code
+which does not know this module still catches the right thing, and it is the built-in's name that
+travels in the ``type`` field of an error reply, where peers written by others look for it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+from typing import Any, ClassVar
+
+__all__ = [
+    "AlreadyRunning",
+    "BadItemDescription",
+    "BadMessage",
+    "BadName",
+    "BadUnits",
+    "BadValue",
+    "Busy",
+    "CatalogConflict",
+    "ConfigurationError",
+    "ConnectionLost",
+    "DeviceError",
+    "DeviceLost",
+    "DeviceRefused",
+    "DeviceTimeout",
+    "LinkDown",
+    "MktlError",
+    "NoAnswer",
+    "NotSaved",
+    "NotSupported",
+    "ProtocolMismatch",
+    "RemoteError",
+    "UnknownKey",
+    "UnknownStore",
+    "WrongDevice",
+    "WrongType",
+    "error_from_wire",
+    "error_to_wire",
+]
+
+
+class MktlError(RuntimeError):
+    """The root: catch this to catch everything that this project raises on purpose."""
+
+    wire_type: ClassVar[str] = "RuntimeError"
+    """Name of the built-in exception that a peer should raise for it."""
+
+    retryable: ClassVar[bool] = False
+    """Whether the same request may succeed later without anybody changing it."""
+
+    def __str__(self) -> str:
+        # KeyError, a base of some of these, would print its message in quotes.
+        return " ".join(str(part) for part in self.args)
+
+
+class BadValue(MktlError, ValueError):
+    """A value that an item, or a setting, cannot have."""
+
+    wire_type = "ValueError"
+
+
+class BadName(BadValue):
+    """A store, key or alias with characters that names cannot have."""
+
+
+class BadUnits(BadValue):
+    """Units that are unknown, or that do not convert into each other."""
+
+
+class BadMessage(BadValue):
+    """Bytes from the network that are not a message of this protocol."""
+
+
+class BadItemDescription(BadValue):
+    """A description of an item that contradicts itself or cannot be understood."""
+
+
+class WrongType(MktlError, TypeError):
+    """A value of the wrong kind, or an operation that this item does not offer."""
+
+    wire_type = "TypeError"
+
+
+class NotSupported(WrongType):
+    """The item cannot do that: it is not settable, or not gettable."""
+
+
+class UnknownKey(MktlError, KeyError):
+    """A key, or the text of an enumerator, that does not exist."""
+
+    wire_type = "KeyError"
+
+
+class UnknownStore(UnknownKey):
+    """A store that neither the cache nor any registry that answered knows."""
+
+
+class NoAnswer(MktlError, TimeoutError):
+    """Nobody answered in time."""
+
+    wire_type = "TimeoutError"
+    retryable = True
+
+
+class ConnectionLost(MktlError, ConnectionError):
+    """The connection broke while an answer was due: what was asked may or may not have happened."""
+
+    wire_type = "ConnectionError"
+    retryable = True
+
+
+class Busy(MktlError):
+    """Too many requests are waiting; nothing was done with this one."""
+
+    retryable = True
+
+
+class NotSaved(MktlError, OSError):
+    """A persistent value could not be written to disk."""
+
+    wire_type = "OSError"
+    retryable = True
+
+
+class ConfigurationError(MktlError, ValueError):
+    """A file or a command line that asks for something which cannot be."""
+
+    wire_type = "ValueError"
+
+
+class AlreadyRunning(MktlError):
+    """Another process holds the place of this daemon or registry."""
+
+
+class CatalogConflict(MktlError):
+    """Another live daemon holds a key or an alias that this one asks for."""
+
+
+class DeviceError(MktlError):
+    """Something is wrong with a controller, or with the way to it."""
+
+
+class DeviceTimeout(DeviceError, TimeoutError):
+    """A controller did not answer, or not completely, before the deadline."""
+
+    wire_type = "TimeoutError"
+    retryable = True
+
+
+class DeviceLost(DeviceError, ConnectionError):
+    """The port to a controller broke or could not be opened."""
+
+    wire_type = "ConnectionError"
+    retryable = True
+
+
+class LinkDown(DeviceLost):
+    """The controller is known to be out of reach: nothing was sent."""
+
+
+class DeviceRefused(DeviceError, ValueError):
+    """A controller understood a command and refused it."""
+
+    wire_type = "ValueError"
+
+
+class ProtocolMismatch(DeviceError):
+    """A controller's answer is not an answer to what was asked."""
+
+    retryable = True
+
+
+class WrongDevice(DeviceError):
+    """What answers on the port is not the device that was configured."""
+
+
+class RemoteError(MktlError):
+    """An error that a daemon reported under a name that has no better class here."""
+
+
+_BY_WIRE_TYPE: dict[str, type[MktlError]] = {
+    "ValueError": BadValue,
+    "TypeError": WrongType,
+    "KeyError": UnknownKey,
+}
+
+
+def error_to_wire(error: BaseException) -> dict[str, Any]:
+    """Describe *error* in the fields of an error reply, without a traceback.
+
+    The class of one of our own errors travels beside the built-in's name, in the field ``class``,
+    which peers that do not know it ignore.
+    """
+    if isinstance(error, MktlError):
+        fields = {"type": error.wire_type, "text": str(error)}
+        if isinstance(error, RemoteError) or type(error) is _BY_WIRE_TYPE.get(error.wire_type):
+            return fields
+        return {**fields, "class": type(error).__name__}
+    if isinstance(error, KeyError) and len(error.args) == 1:
+        return {"type": type(error).__name__, "text": str(error.args[0])}
+    return {"type": type(error).__name__, "text": str(error) or type(error).__name__}
+
+
+def error_from_wire(fields: object) -> MktlError:
+    """Make the error that *fields* (the ``error`` of a reply) describe.
+
+    The result is an :class:`MktlError` and also an instance of the built-in that the reply names,
+    if there is such a built-in exception.
+    """
+    if not isinstance(fields, dict):
+        return RemoteError(f"the daemon reported an error that is not one: {fields!r}")
+    text = str(fields.get("text") or "the daemon gave no reason")
+    own = globals().get(str(fields.get("class", "")))
+    if isinstance(own, type) and issubclass(own, MktlError):
+        return own(text)
+    name = str(fields.get("type", ""))
+    if name in _BY_WIRE_TYPE:
+        return _BY_WIRE_TYPE[name](text)
+    return _remote_class(name)(text)
+
+
+@functools.cache
+def _remote_class(name: str) -> type[RemoteError]:
+    builtin = getattr(builtins, name, None)
+    if not (isinstance(builtin, type) and issubclass(builtin, Exception)):
+        return RemoteError
+    if issubclass(RemoteError, builtin):
+        return RemoteError
+    try:
+        return type(name, (RemoteError, builtin), {"wire_type": name})
+    except TypeError:  # two layouts that cannot be one object
+        return RemoteError
