@@ -42,7 +42,7 @@ class ControllerLike(Protocol):
     """One connection, shared by many items."""
 
     def start(self) -> None:
-        """Begin connecting, in the background. Returns at once, with the hardware switched off too."""
+        """Begin connecting, in the background. Returns at once, hardware or not."""
 
     def close(self) -> None:
         """Stop for good: waiting turns fail, the port is released. May be called twice."""

@@ -30,6 +30,7 @@ __all__ = [
     "LinkDown",
     "MktlError",
     "NoAnswer",
+    "NotConnected",
     "NotSaved",
     "NotSupported",
     "ProtocolMismatch",
@@ -104,6 +105,10 @@ class NoAnswer(MktlError, TimeoutError):
 
     wire_type = "TimeoutError"
     retryable = True
+
+
+class NotConnected(NoAnswer):
+    """There was no connection in time: nothing was sent, so nothing was done."""
 
 
 class ConnectionLost(MktlError, ConnectionError):
@@ -220,10 +225,13 @@ def error_from_wire(fields: object) -> MktlError:
     name = str(fields.get("type", ""))
     if name in _BY_WIRE_TYPE:
         return _BY_WIRE_TYPE[name](text)
-    return _remote_class(name)(text)
+    try:
+        return _remote_class(name)(text)
+    except TypeError:  # a built-in that needs more than a text
+        return RemoteError(text)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def _remote_class(name: str) -> type[RemoteError]:
     builtin = getattr(builtins, name, None)
     if not (isinstance(builtin, type) and issubclass(builtin, Exception)):

@@ -1,0 +1,61 @@
+"""Replies that end with a terminator, found in a stream of bytes that may be cut anywhere."""
+
+from __future__ import annotations
+
+from mktl.errors import ProtocolMismatch
+
+__all__ = ["TerminatedReplies"]
+
+
+class TerminatedReplies:
+    """A bounded buffer that gives back one reply at a time, without its terminator."""
+
+    def __init__(self, terminator: bytes, *, limit: int = 4096) -> None:
+        """Begin with an empty buffer.
+
+        Args:
+            terminator: What ends each reply; at least one byte.
+            limit: Most bytes kept while no terminator has come.
+
+        Raises:
+            ValueError: the terminator is empty, or the limit is not positive.
+        """
+        if not terminator or limit <= 0:
+            raise ValueError("a terminator has at least one byte, and a limit is positive")
+        self._terminator = terminator
+        self._limit = limit
+        self._buffer = b""
+
+    @property
+    def pending(self) -> bytes:
+        """What has come and was not given back yet."""
+        return self._buffer
+
+    def feed(self, data: bytes) -> None:
+        """Add *data*, as it came.
+
+        Raises:
+            ProtocolMismatch: more than the limit came without a terminator; the buffer is empty
+                again, so that no memory is lost to a device that does not stop.
+        """
+        self._buffer += data
+        if len(self._buffer) > self._limit and self._terminator not in self._buffer:
+            head = self._buffer[:40]
+            self._buffer = b""
+            raise ProtocolMismatch(
+                f"more than {self._limit} bytes came without the end of a reply; "
+                f"they begin with {head!r}"
+            )
+
+    def next_reply(self) -> bytes | None:
+        """Return the oldest complete reply; ``None`` means that more bytes are needed."""
+        reply, terminator, rest = self._buffer.partition(self._terminator)
+        if not terminator:
+            return None
+        self._buffer = rest
+        return reply
+
+    def clear(self) -> bytes:
+        """Forget everything that is pending, and return it."""
+        forgotten, self._buffer = self._buffer, b""
+        return forgotten

@@ -1,0 +1,85 @@
+"""Which device answers, and whether its answers are in step with our questions."""
+
+from __future__ import annotations
+
+import time
+
+from drivers.connection import Connection
+from drivers.settings import LineSettings
+from mktl.errors import DeviceLost, DeviceTimeout, WrongDevice
+
+__all__ = ["IdentityCheck"]
+
+
+class IdentityCheck:
+    """Asks the identification query of one line, and knows whether an answer to it is owed."""
+
+    def __init__(self, settings: LineSettings) -> None:
+        """Take the query, its answer and the deadline from *settings*."""
+        self._identity = settings.identity
+        self._timeout_s = settings.timeout_s
+        self._owed = False
+
+    @property
+    def possible(self) -> bool:
+        """Whether the device has an identification query."""
+        return self._identity is not None
+
+    def unanswered(self, message: bytes) -> None:
+        """Note that *message* got no answer: it may have been the identification query."""
+        if self._identity is not None and message == self._identity.ask:
+            self._owed = True
+
+    def ask(self, connection: Connection) -> str:
+        """Ask, read until the answer of the right device, and return it.
+
+        Returns:
+            The answer; empty if the device has no such query.
+
+        Raises:
+            WrongDevice: something else came back, and nothing right after it.
+            DeviceTimeout: nothing came back.
+            DeviceLost: the port broke.
+            ProtocolMismatch: what came back has no end.
+        """
+        identity = self._identity
+        if identity is None:
+            return ""
+        connection.pause()
+        owed, self._owed = self._owed, True
+        deadline = time.monotonic() + self._timeout_s
+        connection.write(identity.ask, deadline)
+        other = b""
+        while True:
+            try:
+                answer = connection.read_reply(deadline)
+            except DeviceTimeout as error:
+                if other:
+                    raise WrongDevice(f"{other!r} answered {identity.ask!r}") from error
+                raise DeviceTimeout(
+                    f"{identity.ask!r} was not answered within {self._timeout_s:g} s: {error}"
+                ) from error
+            text = answer.decode("ascii", "replace")
+            if identity.reply.fullmatch(text):
+                break
+            other = answer
+        if owed:
+            # An earlier identification query got no answer: this may have been it, and the
+            # answer to ours still be on its way.
+            connection.drain(quiet_s=self._timeout_s)
+        self._owed = False
+        connection.used_at = time.monotonic()
+        return text
+
+    def resynchronise(self, connection: Connection) -> None:
+        """Put *connection* back in step: what was asked before cannot be answered after this.
+
+        Raises:
+            DeviceError: that failed, or cannot be done; the port must be opened anew.
+        """
+        connection.pause()
+        connection.drain()
+        if self._identity is None:
+            raise DeviceLost("there is no identification query to get back in step with")
+        self.ask(connection)
+        connection.suspect = ""

@@ -1,0 +1,88 @@
+"""What a line needs to know about its device, field by field."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from drivers._suggest import suggestion
+from mktl.errors import ConfigurationError
+
+__all__ = ["USER_SETTINGS", "Identity", "LineSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How to find out which device answers."""
+
+    ask: bytes
+    """The identification query, complete with its terminator."""
+    reply: re.Pattern[str]
+    """What the whole answer (without terminator) of the right device looks like. No other query of
+    the driver may have an answer like it: the line is resynchronised on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSettings:
+    """Timing and framing of one line. All times in seconds."""
+
+    reply_end: bytes = b"\r\n"
+    """What ends each reply."""
+    longest_reply: int = 4096
+    """Most bytes of one reply."""
+    identity: Identity | None = None
+    """How to check which device answers; without it there is no probe, and a line that is out of
+    step is reopened instead of resynchronised."""
+    timeout_s: float = 1.0
+    """Deadline of one exchange, where the caller names none."""
+    wait_s: float = 30.0
+    """Longest wait for one's turn. It does not count into the deadline of the exchange."""
+    min_gap_s: float = 0.0
+    """Least silence between the last character, either way, and the next message."""
+    settle_after: tuple[tuple[bytes, float], ...] = ()
+    """Extra silence after messages that begin so."""
+    settle_s: float = 0.0
+    """Silence after the port was opened."""
+    quiet_s: float = 0.1
+    """So long without a byte, and the line counts as quiet."""
+    drain_s: float = 2.0
+    """A line that is not quiet after so long is reopened."""
+    connect_timeout_s: float = 5.0
+    """Longest attempt to open the port."""
+    retry_first_s: float = 0.5
+    """Wait before the first new attempt to connect; it doubles with each failure."""
+    retry_longest_s: float = 30.0
+    """Where it stops doubling."""
+    steady_s: float = 5.0
+    """A connection that held for so long lets the wait begin anew."""
+    idle_probe_s: float = 30.0
+    """The identification query is asked when nothing was exchanged for so long."""
+
+    def updated(self, settings: dict[str, Any]) -> LineSettings:
+        """Return a copy with *settings* of :data:`USER_SETTINGS` in the place of ours.
+
+        Raises:
+            ConfigurationError: one does not exist, or is not a number of seconds.
+        """
+        for name, value in settings.items():
+            if name not in USER_SETTINGS:
+                raise ConfigurationError(
+                    f"unknown setting {name!r}: {suggestion(name, (*USER_SETTINGS, 'restore'))}"
+                )
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ConfigurationError(f"{name} must be a number of seconds, not {value!r}")
+            if not (math.isfinite(value) and value >= 0) or (value == 0 and name not in _MAY_BE_0):
+                raise ConfigurationError(f"{name} must be a positive number, not {value!r}")
+        return replace(self, **settings)
+
+
+_MAY_BE_0 = ("min_gap_s", "settle_s")
+
+USER_SETTINGS: tuple[str, ...] = tuple(
+    field.name
+    for field in fields(LineSettings)
+    if field.name.endswith("_s") and field.name not in ("quiet_s", "drain_s", "steady_s")
+)
+"""The fields that an instrument file, or ``open()``, may set."""

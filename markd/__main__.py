@@ -1,0 +1,138 @@
+"""``markd``: runs one daemon until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from mktl.errors import ConfigurationError
+
+from .logs import add_log_options, set_up_logs
+from .supervision import EXIT_CODES, EXIT_STOPPED, EXIT_USAGE, Stoppable, supervise
+
+__all__ = ["main"]
+
+_EPILOG = f"""\
+examples:
+  markd cryostat.toml                     run what an instrument file describes
+  markd cryostat.toml --check             say what is wrong with it; no hardware is touched
+  markd cryostat.toml --simulate          run it against simulators of its controllers
+  markd cryo hw -m cryostat -s Cryostat   run the class Cryostat of the Python module cryostat
+  markd cryo notes -c notes.json          run a plain key/value daemon with these items
+
+{EXIT_CODES}
+A second SIGTERM or SIGINT ends it at once. Files are kept under $MKTL_HOME (~/.mKTL).
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one daemon until it is told to stop; return the exit code."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    set_up_logs(options)
+    _check_words(parser, options)
+    try:
+        if options.file is None:
+            return _run_python(options)
+        return _run_file(options)
+    except ConfigurationError as error:
+        print(f"markd: {error}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="markd",
+        usage="markd FILE.toml [options]\n       markd STORE ALIAS [options]",
+        description="Run a daemon: the authority for the items of an instrument.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", nargs="+", metavar="FILE.toml | STORE ALIAS", help="what to run")
+    parser.add_argument(
+        "-o", "--override", action="store_true",
+        help="have registries forget a daemon in its place that no longer answers",
+    )  # fmt: skip
+    add_log_options(parser)
+    python = parser.add_argument_group("for STORE ALIAS")
+    python.add_argument(
+        "-m", "--module", help="Python module, or .py file, with the daemon's class (default: mktl)"
+    )
+    python.add_argument("-s", "--subclass", help="its class (default: Daemon, or the only one)")
+    python.add_argument("-c", "--catalog", help="JSON file of item descriptions, used from now on")
+    python.add_argument("-a", "--appconfig", help="for the class: options.appconfig")
+    file = parser.add_argument_group("for FILE.toml")
+    file.add_argument("--simulate", action="store_true", help="run against simulators")
+    file.add_argument("--check", action="store_true", help="check the file, and end")
+    file.add_argument("--describe", action="store_true", help="print its items as JSON, and end")
+    return parser
+
+
+def _check_words(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Find out which form of the command line it is, and refuse what does not belong to it."""
+    words = options.words
+    options.file = Path(words[0]) if len(words) == 1 else None
+    if len(words) > 2:
+        parser.error(f"too many words: {' '.join(words)}")
+    if options.file is not None:
+        if options.file.suffix != ".toml" and not options.file.exists():
+            parser.error(
+                f"{words[0]!r} is neither an instrument file (FILE.toml) nor followed by an ALIAS"
+            )
+        wrong = [
+            name
+            for name in ("module", "subclass", "catalog", "appconfig")
+            if options.__dict__[name]
+        ]
+        form = "STORE ALIAS"
+    else:
+        options.store, options.alias = words
+        wrong = [name for name in ("simulate", "check", "describe") if options.__dict__[name]]
+        form = "FILE.toml"
+    if wrong:
+        parser.error(f"--{wrong[0]} goes with {form} only")
+
+
+def _run_python(options: argparse.Namespace) -> int:
+    from .loading import load_daemon_class
+
+    if options.catalog and not Path(options.catalog).is_file():
+        raise ConfigurationError(f"there is no catalog file {options.catalog}")
+    daemon_class = load_daemon_class(options.module or "mktl", options.subclass)
+
+    def start() -> Stoppable:
+        return daemon_class(options.store, options.alias, options.override, options)
+
+    return supervise(start, f"{options.store}.{options.alias}")
+
+
+def _run_file(options: argparse.Namespace) -> int:
+    from drivers import wiring
+
+    from . import runner
+
+    checked = wiring.load(options.file)
+    if options.describe:
+        print(json.dumps(runner.describe(checked), indent=2))
+        return EXIT_STOPPED
+    if options.check:
+        controllers, items = len(checked.controllers), len(checked.items)
+        print(f"{options.file}: {controllers} controllers, {items} items, no problems")
+        return EXIT_STOPPED
+    with ExitStack() as stack:
+        try:
+            urls = runner.start_twins(checked, stack) if options.simulate else None
+        except RuntimeError as error:
+            raise ConfigurationError(f"a simulator does not start: {error}") from error
+
+        def start() -> Stoppable:
+            return runner.InstrumentDaemon(checked, urls, override=options.override)
+
+        return supervise(start, f"{checked.store}.{checked.alias}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,238 @@
+"""A client's side of one daemon: its connections, and the items that are subscribed there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from . import config, directory
+from .errors import (
+    ConnectionLost,
+    MktlError,
+    NoAnswer,
+    NotConnected,
+    NotSupported,
+)
+from .payload import Payload
+from .protocol.message import GET, Broadcast, encode_json, topic
+from .replies import read_reply
+from .transport.client import Reply, RequestClient
+
+if TYPE_CHECKING:
+    from ._process import Process
+    from ._remote import Remote
+    from .catalog import Block
+    from .transport.subscriber import Listener
+
+__all__ = ["Peer"]
+
+_log = logging.getLogger(__name__)
+
+REFRESH = encode_json({"refresh": True})
+
+SETTLE_S = 0.25
+"""How long a new connection may take until the daemon confirms the subscriptions. Daemons of
+others never do: after this, their subscriptions are taken to be in force."""
+SETTLE_OF_OTHERS_S = 0.02
+"""The same for more subscriptions on a connection to a daemon that does not confirm."""
+SEARCH_EVERY_S = 10.0
+"""How often at most to look for a daemon that does not answer where it was."""
+CATCH_UP_TRIES = 5
+"""How often to ask for what was missed, before the next break or broadcast has to help."""
+
+
+class Peer:
+    """One daemon.
+
+    Args:
+        block: What it said about itself.
+        process: What this process has once.
+    """
+
+    def __init__(self, block: Block, process: Process) -> None:
+        self.block = block
+        self._process = process
+        self._lock = threading.Lock()
+        self._client: RequestClient | None = None
+        self._listener: Listener | None = None
+        self._subscribed: dict[str, Remote] = {}
+        self._connected = threading.Event()
+        self._confirmed = threading.Event()
+        self._confirms = True
+        self._live = False
+        self._next_search = 0.0
+
+    # Requests.
+
+    def _requests(self) -> RequestClient:
+        with self._lock:
+            if self._client is None:
+                origin = self.block.daemon
+                if origin is None:
+                    raise NoAnswer(f"it is not known where the daemon {self.block.name} is")
+                self._client = RequestClient(origin.hostname, origin.rep, name=self.block.name)
+            return self._client
+
+    def request(self, kind: bytes, target: str, payload: bytes = b"", **options: Any) -> Reply:
+        """Send a request; see :meth:`mktl.transport.client.RequestClient.request`.
+
+        Where there is no connection, registries are asked whether the daemon has moved.
+        """
+        try:
+            return self._requests().request(kind, target, payload, **options)
+        except NotConnected:
+            if not self._find_again():
+                raise
+            return self._requests().request(kind, target, payload, **options)
+
+    def verify(self, timeout_s: float) -> Block | None:
+        """Ask the daemon whether its block is still true: :func:`mktl.directory.verify_with`."""
+        if self.block.daemon is None:
+            return None
+        return directory.verify_with(self._requests(), self.block, timeout_s=timeout_s)
+
+    def _find_again(self) -> bool:
+        """Return whether the daemon turned out to be elsewhere. Done seldom: it takes long."""
+        now = time.monotonic()
+        if now < self._next_search:
+            return False
+        self._next_search = now + SEARCH_EVERY_S
+        try:
+            found = directory.find(self.block.store, at=None, timeout_s=config.answer_timeout_s())
+        except MktlError:
+            return False
+        for block in found:
+            if block.uuid == self.block.uuid and block.daemon not in (None, self.block.daemon):
+                self.move(block)
+                directory.remember(block.store, [block])
+                return True
+        return False
+
+    def move(self, block: Block) -> None:
+        """Go on at the address that *block* gives."""
+        _log.info("%s has moved to %s", block.name, block.daemon)
+        self.close()
+        self.block = block
+        remotes = list(self._subscribed.values())
+        if remotes:
+            listener = self._broadcasts()
+            for remote in remotes:
+                listener.subscribe(topic(remote.full_key))
+
+    def ask(self, full_key: str, *, refresh: bool) -> Reply:
+        """Send a GET."""
+        return self.request(GET, full_key, REFRESH if refresh else b"")
+
+    def get(self, full_key: str, *, refresh: bool, timeout_s: float | None) -> Payload:
+        """Return what the daemon answers to a GET; asked a second time if the connection breaks."""
+        try:
+            return read_reply(self.ask(full_key, refresh=refresh), timeout_s)
+        except ConnectionLost:
+            return read_reply(self.ask(full_key, refresh=refresh), timeout_s)
+
+    # Broadcasts.
+
+    @property
+    def live(self) -> bool:
+        """Whether subscribed items are kept true by broadcasts at this moment."""
+        return self._live
+
+    def subscribe(self, remotes: Iterable[Remote]) -> None:
+        """Have broadcasts of *remotes* delivered; return when their subscriptions are in force.
+
+        It also returns when there is no connection for broadcasts; then :attr:`live` is false.
+        """
+        new = [remote for remote in remotes if remote.full_key not in self._subscribed]
+        if not new:
+            return
+        first = not self._subscribed
+        listener = self._broadcasts()
+        self._confirmed.clear()
+        for remote in new:
+            self._subscribed[remote.full_key] = remote
+            listener.subscribe(topic(remote.full_key))
+        if self._confirm(listener) and first:
+            self._live = True
+
+    def _confirm(self, listener: Listener) -> bool:
+        """Return whether the subscriptions are in force, as far as can be known."""
+        listener.confirm()
+        if not self._connected.wait(SETTLE_S):
+            return False
+        if self._confirms and not self._confirmed.wait(SETTLE_S):
+            self._confirms = False
+        elif not self._confirms:
+            self._confirmed.wait(SETTLE_OF_OTHERS_S)
+        return self._connected.is_set()
+
+    def _broadcasts(self) -> Listener:
+        from .transport.subscriber import Listener
+
+        with self._lock:
+            if self._listener is None:
+                origin = self.block.daemon
+                if origin is None or origin.pub is None:
+                    raise NoAnswer(f"it is not known where the daemon {self.block.name} is")
+                self._listener = Listener(
+                    origin.hostname,
+                    origin.pub,
+                    deliver=self._deliver,
+                    in_force=self._confirmed.set,
+                    connection=self._note_connection,
+                )
+                self._process.reader().add(self._listener)
+            return self._listener
+
+    def _deliver(self, broadcast: Broadcast) -> None:
+        remote = self._subscribed.get(broadcast.target)
+        if remote is not None:
+            remote.receive(Payload.from_wire(broadcast.payload, broadcast.bulk))
+
+    def _note_connection(self, up: bool) -> None:
+        """On the reader's thread: after a break, have somebody else find out what was missed."""
+        if not up:
+            self._connected.clear()
+            self._live = False
+            return
+        self._connected.set()
+        if any(remote.primed for remote in list(self._subscribed.values())):
+            self._process.lanes().submit(self, self._catch_up)
+
+    def _catch_up(self) -> None:
+        """Ask for the present values after a break; until that is done, nothing is live."""
+        for _attempt in range(CATCH_UP_TRIES):
+            with self._lock:
+                listener = self._listener
+            self._confirmed.clear()
+            if listener is None or not self._confirm(listener):
+                return  # closed, or broken again: the next connection brings us back here
+            try:
+                self._read_all()
+            except MktlError as error:
+                _log.debug("values of %s are not caught up with: %s", self.block.name, error)
+            else:
+                self._live = self._connected.is_set()
+                return
+
+    def _read_all(self) -> None:
+        remotes = list(self._subscribed.values())
+        asked = [(remote, self.request(GET, remote.full_key)) for remote in remotes]
+        for remote, reply in asked:
+            with contextlib.suppress(NotSupported):  # it can be set, but not read
+                remote.receive_present(read_reply(reply))
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._live = False
+        with self._lock:
+            client, self._client = self._client, None
+            listener, self._listener = self._listener, None
+        if listener is not None:
+            self._process.reader().remove(listener)
+            listener.close()
+        if client is not None:
+            client.close()

@@ -1,0 +1,177 @@
+"""A client's side of an item: what it was told last, and how to ask."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ._peer import Peer
+from .callbacks import Callbacks
+from .errors import MktlError, NotSupported
+from .payload import Payload
+from .protocol import bulk as bulk_codec
+from .protocol.message import NO_ACK, NO_REP, SET
+from .replies import read_reply
+from .requests import origin_fields
+from .transport.client import Reply
+
+if TYPE_CHECKING:
+    from .description import Description
+
+__all__ = ["Remote"]
+
+
+class Remote:
+    """What a client knows of an item that another process holds.
+
+    Args:
+        full_key: ``store.key``.
+        describe: Returns the description that is true now.
+        peer: Returns the daemon that holds the item.
+        callbacks: What to call for each new value.
+    """
+
+    authoritative = False
+
+    def __init__(
+        self,
+        full_key: str,
+        describe: Callable[[], Description],
+        peer: Callable[[], Peer],
+        callbacks: Callbacks,
+    ) -> None:
+        self.full_key = full_key
+        self.payload = Payload()
+        self.primed = False
+        self._describe = describe
+        self._peer = peer
+        self._callbacks = callbacks
+        self._lock = threading.Lock()
+        self._received = 0
+        self._outdated = False
+
+    @property
+    def description(self) -> Description:
+        """The description of the item."""
+        return self._describe()
+
+    @property
+    def live(self) -> bool:
+        """Whether broadcasts keep the value true at this moment."""
+        return self.primed and self._peer().live
+
+    def current(self) -> Payload:
+        """Return the payload that is true now, from broadcasts if they are coming in."""
+        return self.get(refresh=False, timeout=None)
+
+    def get(self, *, refresh: bool, timeout: float | None) -> Payload:
+        """Return a payload: from the daemon if asked to, or if broadcasts cannot be relied on."""
+        peer = self._peer()
+        if not refresh:
+            if not self.primed:
+                self._subscribe(peer)
+                if self.primed:
+                    return self.payload
+            elif peer.live and not self._outdated:
+                return self.payload
+        received = self._received
+        payload = peer.get(self.full_key, refresh=refresh, timeout_s=timeout)
+        self._take(payload, received)
+        return payload
+
+    def subscribe(self) -> None:
+        """Have new values delivered from now on, and find out the present one."""
+        if not self.primed:
+            self._subscribe(self._peer())
+
+    def _subscribe(self, peer: Peer) -> None:
+        peer.subscribe([self])
+        received = self._received
+        try:
+            payload = peer.get(self.full_key, refresh=True, timeout_s=None)
+        except NotSupported:
+            return  # it can be set but not read: broadcasts, if any, are all there is
+        except MktlError:
+            # The hardware does not answer: then the value that was last known, and how bad it is.
+            payload = peer.get(self.full_key, refresh=False, timeout_s=None)
+        self._take(payload, received)
+
+    def _take(self, payload: Payload, received: int) -> None:
+        """Take the answer to a GET, unless a broadcast came in since *received*."""
+        with self._lock:
+            if self._received == received:
+                self.payload = payload
+                self._outdated = False
+            self.primed = True
+
+    def receive(self, payload: Payload) -> None:
+        """Take a broadcast. They come in the order in which they were sent."""
+        with self._lock:
+            self._received += 1
+            self.payload = payload
+            self.primed = True
+            self._outdated = False
+        self._callbacks.deliver(payload)
+
+    def receive_present(self, payload: Payload) -> None:
+        """Take what was asked for after a break; callbacks hear of it if it is news."""
+        with self._lock:
+            old = self.payload
+            news = (payload.time, payload.quality) != (old.time, old.quality)
+            if not news or (payload.time or 0.0) < (old.time or 0.0):
+                return
+            self.payload = payload
+        self._callbacks.deliver(payload)
+
+    def set(self, value: Any, *, reply: bool) -> _RemoteSet | None:
+        """Ask the daemon to set *value*."""
+        if isinstance(value, (bytes, bytearray, memoryview)) or self.description.type == "bulk":
+            import numpy as np
+
+            is_bytes = isinstance(value, (bytes, bytearray, memoryview))
+            value = np.frombuffer(value, np.uint8) if is_bytes else np.asarray(value)
+        elif bulk_codec.is_array(value):
+            value = value.tolist()
+        extra = origin_fields() if reply else {}
+        fields, data = Payload(value, time.time(), **extra).encode()
+        flags = 0 if reply else NO_ACK | NO_REP
+        received = self._received
+        sent = self._peer().request(SET, self.full_key, fields, bulk=data, flags=flags)
+        return _RemoteSet(sent, lambda: self._note_set(received)) if reply else None
+
+    def _note_set(self, received: int) -> None:
+        """After a SET, the value known here is an old one, until its broadcast has come."""
+        with self._lock:
+            self._outdated = self._received == received
+
+    def poll(self, period: float | None) -> None:  # noqa: ARG002
+        """Refused: only its daemon polls an item."""
+        raise NotSupported(f"{self.full_key} is polled by its daemon alone")
+
+    def publish(self, payload: Payload, *, repeat: bool, must_save: bool = False) -> None:  # noqa: ARG002
+        """Refused: only its daemon publishes an item."""
+        raise NotSupported(f"{self.full_key} is published by its daemon alone: use set()")
+
+    def refresh_and_publish(self, *, repeat: bool) -> None:  # noqa: ARG002
+        """Refused: only its daemon reads the hardware of an item."""
+        raise NotSupported(f"{self.full_key} is read by its daemon alone: use get(refresh=True)")
+
+
+class _RemoteSet:
+    """A SET that was sent."""
+
+    def __init__(self, reply: Reply, note_done: Callable[[], None]) -> None:
+        self._reply = reply
+        self._note_done = note_done
+
+    def poll(self) -> bool:
+        return self._reply.poll()
+
+    def wait_acknowledged(self) -> None:
+        self._reply.wait_acknowledged()
+
+    def wait(self, timeout: float | None = None) -> None:
+        read_reply(self._reply, timeout)
+        self._note_done()

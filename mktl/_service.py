@@ -1,0 +1,166 @@
+"""What the items of a daemon have in common, and who gets which request."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+from ._authority import Authority
+from ._ratelimit import RateLimitedLog
+from .errors import BadValue, Busy, MktlError, NotSaved, UnknownKey
+from .lanes import Lanes
+from .payload import Payload
+from .persistence import PersistentValues
+from .protocol.message import GET, encode_json
+from .protocol.names import nearest, split
+from .scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from .catalog import Block
+    from .transport.publisher import Publisher
+    from .transport.server import Responder
+
+__all__ = ["Service"]
+
+MOST_WAITING = 50_000
+"""Requests that may wait for code of items; beyond them a client is told that we are busy."""
+
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """The machinery behind the items of one daemon.
+
+    Args:
+        store: Its name.
+        name: ``store.alias``, for threads and messages.
+        block: Returns what the daemon says about its items.
+    """
+
+    def __init__(self, store: str, name: str, block: Callable[[], Block]) -> None:
+        self.store = store
+        self.name = name
+        self.authorities: dict[str, Authority] = {}
+        self.lanes = Lanes(name)
+        self.scheduler = Scheduler(self.lanes, name)
+        self.publisher: Publisher | None = None
+        self.persistent: PersistentValues | None = None
+        self._block = block
+        self._waiting = 0
+        self._counting = threading.Lock()
+        self.unsaved = RateLimitedLog(_log)
+
+    # For items.
+
+    def broadcast(self, topic: bytes, payload: Payload) -> None:
+        """Tell everybody who subscribed."""
+        if self.publisher is not None:
+            self.publisher.publish(topic, *payload.encode())
+
+    def save(self, key: str, payload: Payload) -> None:
+        """Write a persistent value to disk.
+
+        Raises:
+            NotSaved: it could not be written.
+        """
+        if self.persistent is None:
+            raise NotSaved(f"{key} cannot be saved: the daemon has not opened its database")
+        self.persistent.save(key, payload)
+
+    def submit(self, lane: Hashable, responder: Responder, job: Callable[[], None]) -> bool:
+        """Have *job* answer *responder* in *lane*, unless there is too much to do already."""
+        if self._waiting >= MOST_WAITING:
+            responder.fail(Busy(f"{self.name} is busy: {self._waiting} requests are waiting"))
+            return False
+        self._count(1)
+
+        def counted() -> None:
+            try:
+                job()
+            finally:
+                self._count(-1)
+
+        if self.lanes.submit(lane, counted):
+            return True
+        self._count(-1)
+        responder.fail(Busy(f"{self.name} is stopping"))
+        return False
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._waiting += change
+
+    def submit_set(self, authority: Authority, job: Callable[[], None]) -> bool:
+        """Have *job* done after all earlier SETs of that item."""
+        return self.lanes.submit(authority.item, job)
+
+    # For the request server.
+
+    def handle(self, responder: Responder) -> None:
+        """Answer a request, or see to it that it will be."""
+        request = responder.request
+        target = request.target
+        if target.startswith("_") and "." not in target:
+            self._answer_bare(responder, target.lower())
+            return
+        store, key = split(target)
+        if store != self.store:
+            raise BadValue(f"this request is for {store!r}, but this daemon is in {self.store!r}")
+        if key in ("_hash", "_catalog") and request.kind == GET:
+            self._answer_builtin(responder, key)
+            return
+        authority = self.authorities.get(key)
+        if authority is None:
+            raise UnknownKey(f"this daemon does not contain {key!r}{self._suggestion(key)}")
+        if request.kind == GET:
+            authority.answer_get(responder)
+        else:
+            authority.answer_set(responder)
+
+    def _answer_bare(self, responder: Responder, name: str) -> None:
+        if responder.request.kind != GET or name not in ("_hash", "_catalog"):
+            raise UnknownKey(
+                f"{name!r} is not served here: a daemon answers GET _hash, and store._catalog"
+            )
+        self._answer_builtin(responder, name)
+
+    def _answer_builtin(self, responder: Responder, name: str) -> None:
+        block = self._block()
+        value: Any = {block.uuid: block.to_json()}
+        if name == "_hash":
+            value = {block.store: {block.uuid: block.hash}}
+        responder.reply(encode_json({"value": value}))
+
+    def _suggestion(self, key: str) -> str:
+        close = nearest(key, self.authorities)
+        return f"; did you mean {' or '.join(close)}?" if close else ""
+
+    # For the daemon.
+
+    def restore(self) -> None:
+        """Give items the values of their descriptions, and then those kept on disk."""
+        for authority in self.authorities.values():
+            description = authority.description
+            if description.initial is not None:
+                authority.restore(Payload(description.coerce(description.initial)))
+        if self.persistent is None:
+            return
+        for key, payload in self.persistent.load():
+            holder = self.authorities.get(key)
+            if holder is None or not holder.description.persist:
+                continue
+            try:
+                coerced = payload.having(value=holder.description.coerce(payload.value))
+            except MktlError as error:
+                _log.error("the persistent value of %s is not used: %s", key, error)
+                continue
+            holder.restore(coerced)
+
+    def close(self) -> None:
+        """Close the database and the broadcasts."""
+        if self.persistent is not None:
+            self.persistent.close()
+        if self.publisher is not None:
+            self.publisher.close()

@@ -1,0 +1,126 @@
+"""Telling registries that a daemon is there, and what it holds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+
+from . import config, directory
+from .catalog import Block
+from .errors import CatalogConflict, MktlError, NoAnswer
+from .protocol.message import SET, encode_json
+from .replies import read_reply
+from .transport.client import Reply, RequestClient
+
+__all__ = ["Announcer"]
+
+AGAIN_S = 60.0
+"""How often a daemon announces itself again, for registries that came later or lost a datagram."""
+CALL_WAIT_S = 0.2
+"""How long the first call for registries is waited on: it delays the start of the daemon."""
+
+_log = logging.getLogger(__name__)
+
+
+class Announcer:
+    """Announces one block, at the start and again from time to time.
+
+    Args:
+        block: What the daemon says about itself.
+        override: Ask registries to forget a daemon that is in the way and no longer answers.
+    """
+
+    def __init__(self, block: Block, *, override: bool) -> None:
+        self._block = block
+        self._override = override
+        self._accepted: set[directory.Address] = set()
+        self._troubles: dict[directory.Address, str] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name=f"{block.name}-announcer", daemon=True
+        )
+
+    def announce_first(self) -> None:
+        """Announce the block to every registry that can be found now.
+
+        Raises:
+            CatalogConflict: one of them refuses it: the daemon must not go on the air.
+        """
+        refusals = self._announce(CALL_WAIT_S)
+        if refusals:
+            raise CatalogConflict("; ".join(refusals))
+
+    def start(self) -> None:
+        """Go on announcing in the background."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop announcing."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(AGAIN_S):
+            refusals = self._announce(directory.CALL_WAIT_S)
+            for refusal in refusals:
+                _log.error("%s is refused, but stays on the air: %s", self._block.name, refusal)
+
+    def _announce(self, wait_s: float) -> list[str]:
+        called = directory.call_registries(wait_s=wait_s)
+        if called:
+            directory.remember_registries(called)
+        addresses = dict.fromkeys([*called, *directory.known_registries()])
+        return self._tell(addresses, set(called))
+
+    def _tell(
+        self, addresses: Iterable[directory.Address], answered: set[directory.Address]
+    ) -> list[str]:
+        """Send the block to all at once; return the reasons of those that refuse it."""
+        fields = self._block.to_json()
+        if self._override:
+            fields["override"] = True
+        payload = encode_json({"value": fields})
+        clients: list[RequestClient] = []
+        replies: list[tuple[directory.Address, Reply]] = []
+        refusals = []
+        try:
+            for address in addresses:
+                client = RequestClient(*address, name="registry")
+                clients.append(client)
+                # One that did not answer the call is most likely gone: it must not hold us up.
+                patience_s = config.answer_timeout_s() if address in answered else CALL_WAIT_S
+                try:
+                    reply = client.request(SET, "_catalog", payload, ack_timeout_s=patience_s)
+                    replies.append((address, reply))
+                except MktlError as error:
+                    self._note_trouble(address, error)
+            for address, reply in replies:
+                refusal = self._read(address, reply)
+                if refusal:
+                    refusals.append(refusal)
+        finally:
+            for client in clients:
+                client.close()
+        return refusals
+
+    def _read(self, address: directory.Address, reply: Reply) -> str:
+        try:
+            read_reply(reply, timeout_s=3 * config.answer_timeout_s())
+        except (NoAnswer, ConnectionError) as error:
+            self._note_trouble(address, error)
+        except MktlError as error:
+            return f"registry {address[0]}:{address[1]}: {error}"
+        else:
+            self._troubles.pop(address, None)
+            if address not in self._accepted:
+                self._accepted.add(address)
+                _log.info("%s is known to the registry at %s:%d", self._block.name, *address)
+        return ""
+
+    def _note_trouble(self, address: directory.Address, error: Exception) -> None:
+        """Log the same trouble with the same registry once."""
+        if self._troubles.get(address) != type(error).__name__:
+            self._troubles[address] = type(error).__name__
+            _log.warning("registry %s:%d was not told of %s: %s", *address, self._block.name, error)

@@ -1,0 +1,87 @@
+"""Callbacks of one item: held weakly, called in order, never holding up other items."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from .lanes import Lanes
+from .payload import Payload
+
+__all__ = ["Callback", "Callbacks"]
+
+_log = logging.getLogger(__name__)
+
+Callback = Callable[..., object]
+"""Called with the item, its value, and UNIX seconds at which it took the value."""
+
+
+def _reference(callback: Callback) -> Callable[[], Callback | None]:
+    try:
+        if hasattr(callback, "__self__") and hasattr(callback, "__func__"):
+            return weakref.WeakMethod(callback)
+        return weakref.ref(callback)
+    except TypeError:  # of a kind that knows no weak references
+        return lambda: callback
+
+
+class Callbacks:
+    """What was registered with one item.
+
+    Args:
+        item: First argument of each call, and the lane in which calls are made.
+        lanes: Returns where calls are made; asked only when there is something to call.
+    """
+
+    def __init__(self, item: Hashable, lanes: Callable[[], Lanes]) -> None:
+        self._item = weakref.ref(item)
+        self._lanes = lanes
+        self._lock = threading.Lock()
+        self._registered: tuple[tuple[Callable[[], Callback | None], bool], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self._registered)
+
+    def add(self, callback: Callback, *, payloads: bool = False) -> None:
+        """Call *callback* from now on, once a value however often it is added.
+
+        Args:
+            callback: What to call.
+            payloads: Call it with the item and the payload, instead of value and time.
+        """
+        if not callable(callback):
+            raise TypeError(f"a callback must be callable, not {type(callback).__name__}")
+        with self._lock:
+            known = [entry for entry in self._registered if entry[0]() is not None]
+            if callback not in [reference() for reference, _payloads in known]:
+                known.append((_reference(callback), payloads))
+            self._registered = tuple(known)
+
+    def remove(self, callback: Callback) -> None:
+        """Call *callback* no longer. One that is not there is not missed."""
+        with self._lock:
+            self._registered = tuple(
+                entry for entry in self._registered if entry[0]() not in (None, callback)
+            )
+
+    def deliver(self, payload: Payload, only: Callback | None = None) -> None:
+        """Have all callbacks, or *only* one, called with *payload*, after all earlier ones."""
+        if self._registered:
+            self._lanes().submit(self._item(), lambda: self._call(payload, only))
+
+    def _call(self, payload: Payload, only: Callback | None) -> None:
+        item: Any = self._item()
+        for reference, payloads in self._registered:
+            callback = reference()
+            if callback is None or item is None or (only is not None and callback != only):
+                continue
+            try:
+                if payloads:
+                    callback(item, payload)
+                else:
+                    callback(item, payload.value, payload.time)
+            except Exception:  # the next callback has a right to the value, too
+                _log.exception("a callback of %s failed", item.full_key)

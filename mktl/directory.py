@@ -1,0 +1,326 @@
+"""Where stores are: the blocks that were cached, and the registries that know more.
+
+A client looks for registries only when what it has cached does not do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import config
+from .catalog import Block
+from .errors import BadMessage, ConfigurationError, MktlError, NoAnswer, UnknownStore
+from .protocol.message import GET, decode_json, encode_json
+from .protocol.names import fold
+from .replies import read_reply
+from .transport import beacon
+from .transport.client import Reply, RequestClient
+from .transport.hosts import parse_address
+
+__all__ = [
+    "Address",
+    "ask_catalog",
+    "cached_blocks",
+    "cached_stores",
+    "call_daemons",
+    "call_registries",
+    "discover",
+    "find",
+    "known_registries",
+    "remember",
+    "remember_registries",
+    "verify_with",
+]
+
+Address = tuple[str, int]
+
+CALL_WAIT_S = 0.5
+"""How long to wait for answers to a call."""
+
+_log = logging.getLogger(__name__)
+
+
+def _cache(store: str) -> Path:
+    return config.home() / "client" / "cache" / store
+
+
+def cached_blocks(store: str) -> list[Block]:
+    """Return what is cached of *store*. A file that is none is logged, and left alone."""
+    blocks = []
+    for path in sorted(_cache(store).glob("*.json")):
+        try:
+            block = Block.from_json(decode_json(path.read_bytes()))
+        except (OSError, MktlError) as error:
+            _log.warning("%s is not used: %s", path, error)
+            continue
+        if block.store == store:
+            blocks.append(block)
+    return blocks
+
+
+def cached_stores() -> list[str]:
+    """Return the names of the stores of which something is cached, sorted."""
+    try:
+        return sorted(path.name for path in _cache("").iterdir() if any(path.glob("*.json")))
+    except OSError:
+        return []
+
+
+def remember(store: str, blocks: Iterable[Block]) -> None:
+    """Write *blocks* to the cache. That it cannot be written costs speed, nothing else."""
+    for block in blocks:
+        data = encode_json(block.to_json())
+        path = _cache(store) / f"{block.uuid}.json"
+        try:
+            if not path.exists() or path.read_bytes() != data:
+                config.write_atomically(path, data)
+        except OSError as error:
+            _log.warning("%s was not cached: %s", path, error)
+
+
+def forget(store: str, uuid: str) -> None:
+    """Take a block out of the cache."""
+    with contextlib.suppress(OSError):
+        (_cache(store) / f"{uuid}.json").unlink()
+
+
+@dataclass
+class Answers:
+    """What a number of peers answered."""
+
+    values: dict[Address, Any] = field(default_factory=dict)
+    failures: dict[Address, MktlError] = field(default_factory=dict)
+
+
+def ask(addresses: Iterable[Address], target: str, *, timeout_s: float) -> Answers:
+    """Ask all *addresses* at the same time for *target*, and return what they answer.
+
+    Args:
+        addresses: Request sockets of daemons or registries.
+        target: A built-in such as ``cryo._catalog``.
+        timeout_s: For each of the connection, the acknowledgement and the reply.
+    """
+    answers = Answers()
+    clients: list[RequestClient] = []
+    sent: list[tuple[Address, Reply]] = []
+    try:
+        for address in dict.fromkeys(addresses):
+            client = RequestClient(*address)
+            clients.append(client)
+            try:
+                sent.append((address, client.request(GET, target, ack_timeout_s=timeout_s)))
+            except MktlError as error:
+                answers.failures[address] = error
+        for address, reply in sent:
+            try:
+                answers.values[address] = _value(reply, timeout_s)
+            except MktlError as error:
+                answers.failures[address] = error
+    finally:
+        for client in clients:
+            client.close()
+    return answers
+
+
+def _value(reply: Reply, timeout_s: float) -> Any:
+    return read_reply(reply, timeout_s).value
+
+
+def ask_catalog(
+    store: str, addresses: Iterable[Address], *, timeout_s: float
+) -> tuple[list[Block], dict[Address, MktlError]]:
+    """Return the blocks of *store* that *addresses* know, and who failed to answer.
+
+    Where two know the same block, the one that changed last is taken.
+    """
+    answers = ask(addresses, f"{store}._catalog", timeout_s=timeout_s)
+    blocks: dict[str, Block] = {}
+    for address, value in answers.values.items():
+        for block in _read_blocks(store, address, value):
+            if block.uuid not in blocks or blocks[block.uuid].time < block.time:
+                blocks[block.uuid] = block
+    return list(blocks.values()), answers.failures
+
+
+def _read_blocks(store: str, address: Address, value: object) -> list[Block]:
+    if not isinstance(value, dict):
+        return []
+    blocks = []
+    for fields in value.values():
+        try:
+            block = Block.from_json(fields)
+        except BadMessage as error:
+            _log.warning("a block of %s from %s:%d is not used: %s", store, *address, error)
+            continue
+        if block.store == store:
+            blocks.append(block)
+    return blocks
+
+
+def verify_with(client: RequestClient, block: Block, *, timeout_s: float) -> Block | None:
+    """Ask the daemon of *block*, over *client*, whether it is still true.
+
+    Returns:
+        The block, renewed if it has changed; ``None`` if the daemon does not answer, or if
+        another one answers in its place.
+    """
+    origin = block.daemon
+    assert origin is not None
+    try:
+        request = client.request(GET, f"{block.store}._hash", ack_timeout_s=timeout_s)
+        hashes = _value(request, timeout_s)
+        hash_ = hashes[block.store][block.uuid]
+    except (KeyError, TypeError):
+        return None
+    except MktlError as error:
+        _log.debug("%s at %s:%d: %s", block.name, origin.hostname, origin.rep, error)
+        return None
+    if hash_ == block.hash:
+        return block
+    try:
+        reply = client.request(GET, f"{block.store}._catalog", ack_timeout_s=timeout_s)
+        renewed = _read_blocks(block.store, (origin.hostname, origin.rep), _value(reply, timeout_s))
+    except MktlError as error:
+        _log.debug("%s: %s", block.name, error)
+        return None
+    return next((one for one in renewed if one.uuid == block.uuid), None)
+
+
+# Registries.
+
+
+def _registries_by_hand() -> Path:
+    return config.home() / "client" / "registries"
+
+
+def _registries_found() -> Path:
+    return config.home() / "client" / "registries.cache"
+
+
+def _read_addresses(path: Path) -> list[Address]:
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        _log.warning("%s is not used: %s", path, error)
+        return []
+    addresses = []
+    for number, line in enumerate(text.splitlines(), 1):
+        entry = line.partition("#")[0].strip()
+        if not entry:
+            continue
+        try:
+            addresses.append(parse_address(entry))
+        except ConfigurationError as error:
+            _log.warning("%s, line %d: %s", path, number, error)
+    return addresses
+
+
+def known_registries() -> list[Address]:
+    """Return the addresses given by hand, and then those found before."""
+    by_hand, found = _read_addresses(_registries_by_hand()), _read_addresses(_registries_found())
+    return list(dict.fromkeys([*by_hand, *found]))
+
+
+def remember_registries(addresses: Iterable[Address]) -> None:
+    """Add *addresses* to those found; the newest first, and not without end."""
+    known = _read_addresses(_registries_found())
+    wanted = list(dict.fromkeys([*addresses, *known]))[:20]
+    if wanted == known:
+        return
+    lines = "".join(f"{host}:{port}\n" for host, port in wanted)
+    try:
+        config.write_atomically(_registries_found(), lines.encode())
+    except OSError as error:
+        _log.warning("%s was not written: %s", _registries_found(), error)
+
+
+def call_registries(*, wait_s: float = CALL_WAIT_S, first_only: bool = False) -> list[Address]:
+    """Call for registries and return where they are."""
+    return beacon.call(config.registry_discovery_port(), wait_s=wait_s, first_only=first_only)
+
+
+def call_daemons(*, wait_s: float = CALL_WAIT_S) -> list[Address]:
+    """Call for daemons and return where they are."""
+    return beacon.call(config.daemon_discovery_port(), wait_s=wait_s)
+
+
+def find(store: str, *, at: Address | None, timeout_s: float) -> list[Block]:
+    """Return the blocks of *store* from whoever knows them, the cache excepted.
+
+    Asked are *at*, if given, and nobody else; or the registries that are known; or, if those know
+    nothing, a registry that answers a call; or, if none does, the daemons that answer one.
+
+    Raises:
+        UnknownStore: somebody answered, but does not know the store.
+        NoAnswer: nobody answered at all.
+    """
+    if at is not None:
+        blocks, failures = ask_catalog(store, [at], timeout_s=timeout_s)
+        if blocks:
+            return blocks
+        if isinstance(failures.get(at), NoAnswer):
+            raise failures[at]
+        raise UnknownStore(f"{at[0]}:{at[1]} does not know a store {store!r}")
+    asked: list[str] = []
+    answered = False
+    for what, search in (
+        ("registries known", known_registries),
+        ("registries called", lambda: call_registries(first_only=True)),
+        ("daemons called", call_daemons),
+    ):
+        addresses = search()
+        blocks, failures = ask_catalog(store, addresses, timeout_s=timeout_s)
+        if blocks and what == "registries called":
+            remember_registries(addresses)
+        if blocks:
+            return blocks
+        answered |= any(not isinstance(failures.get(one), NoAnswer) for one in addresses)
+        asked.append(f"{what}: {', '.join(f'{h}:{p}' for h, p in addresses) or 'none'}")
+    details = f"({'; '.join(asked)})"
+    if answered:
+        raise UnknownStore(f"no store {store!r} is known {details}")
+    raise NoAnswer(
+        f"nobody answered who might know the store {store!r} {details}. Is its daemon or a "
+        "registry running? An address can be given by hand: mark --at HOST:PORT"
+    )
+
+
+def discover(*addresses: str) -> list[str]:
+    """Find registries and return the names of the stores that they know, sorted.
+
+    The registries are remembered, and so is what they know.
+
+    Args:
+        addresses: Where registries are, as ``host:port``; without any, whoever answers a call.
+
+    Raises:
+        NoAnswer: no registry answered.
+        ConfigurationError: an address is none.
+    """
+    found = [parse_address(address) for address in addresses]
+    if not found:
+        found = list(dict.fromkeys([*known_registries(), *call_registries()]))
+    answers = ask(found, "_hash", timeout_s=config.answer_timeout_s())
+    if not answers.values and not addresses:
+        # No registry at all: a laptop and a box need none.
+        answers = ask(call_daemons(), "_hash", timeout_s=config.answer_timeout_s())
+    else:
+        remember_registries(answers.values)
+    if not answers.values:
+        asked = ", ".join(f"{host}:{port}" for host, port in found) or "a call on the network"
+        raise NoAnswer(f"no registry and no daemon answered to {asked}")
+    stores: set[str] = set()
+    for value in answers.values.values():
+        if isinstance(value, dict):
+            stores.update(fold(name, "store") for name in value)
+    for store in stores:
+        blocks, _failures = ask_catalog(store, answers.values, timeout_s=config.answer_timeout_s())
+        remember(store, blocks)
+    return sorted(stores)

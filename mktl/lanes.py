@@ -1,0 +1,150 @@
+"""Work in order within a lane, side by side between lanes, on few threads.
+
+A lane is anything hashable: an item, a controller. Its jobs run one after the other, in the order
+in which they were given. A lane costs nothing while it has no work.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+
+__all__ = ["Lanes"]
+
+_log = logging.getLogger(__name__)
+
+Job = Callable[[], object]
+
+_STALL_S = 0.02
+"""When no job has ended for this long although some wait, the threads are taken to be blocked."""
+_IDLE_S = 10.0
+"""After which a thread beyond the first few ends."""
+
+
+class Lanes:
+    """A pool of threads that grows only while its threads are blocked.
+
+    Args:
+        name: For the threads.
+        few: Threads to have as soon as there is work for them.
+        most: Threads to have at most; with all of them blocked, other lanes wait.
+    """
+
+    def __init__(self, name: str, *, few: int = 4, most: int = 128) -> None:
+        self._name = name
+        self._few, self._most = few, most
+        lock = threading.Lock()
+        self._condition = threading.Condition(lock)
+        self._stalled = threading.Condition(lock)
+        self._jobs: dict[Hashable, deque[Job]] = {}
+        self._ready: deque[Hashable] = deque()
+        self._threads: set[threading.Thread] = set()
+        self._watch: threading.Thread | None = None
+        self._idle = 0
+        self._ended = 0
+        self._made = 0
+        self._closing = False
+
+    def submit(self, lane: Hashable, job: Job) -> bool:
+        """Have *job* done after all earlier ones of *lane*; ``False`` after :meth:`close`."""
+        with self._condition:
+            if self._closing:
+                return False
+            queue = self._jobs.get(lane)
+            if queue is not None:
+                queue.append(job)
+                return True
+            self._jobs[lane] = deque([job])
+            self._ready.append(lane)
+            if self._idle >= len(self._ready):
+                self._condition.notify()
+            elif len(self._threads) < self._few:
+                self._add_thread()
+            else:
+                self._watch_for_a_stall()
+        return True
+
+    def waiting(self) -> int:
+        """Return the number of jobs that have not ended."""
+        with self._condition:
+            return sum(map(len, self._jobs.values()))
+
+    def close(self, timeout_s: float) -> bool:
+        """Take no more work, finish what is there, end the threads.
+
+        Returns:
+            Whether all threads had ended within *timeout_s* seconds.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+            self._stalled.notify_all()
+            threads = list(self._threads) + ([self._watch] if self._watch else [])
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _add_thread(self) -> None:
+        self._made += 1
+        name = f"{self._name}-{self._made}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        me = threading.current_thread()
+        while (lane := self._next_lane(me)) is not None:
+            job = self._jobs[lane][0]
+            try:
+                job()
+            except Exception:  # a job's own affair, which must not cost the others their thread
+                _log.exception("a job of %s failed", self._name)
+            del job
+            self._end_job(lane)
+
+    def _next_lane(self, me: threading.Thread) -> Hashable | None:
+        with self._condition:
+            while not self._ready:
+                if self._closing:
+                    self._threads.discard(me)
+                    return None
+                self._idle += 1
+                woken = self._condition.wait(_IDLE_S)
+                self._idle -= 1
+                if not woken and not self._ready and len(self._threads) > self._few:
+                    self._threads.discard(me)
+                    return None
+            return self._ready.popleft()
+
+    def _end_job(self, lane: Hashable) -> None:
+        with self._condition:
+            self._ended += 1
+            queue = self._jobs[lane]
+            queue.popleft()
+            if queue:
+                self._ready.append(lane)
+            else:
+                del self._jobs[lane]
+
+    def _watch_for_a_stall(self) -> None:
+        if self._watch is None:
+            self._watch = threading.Thread(
+                target=self._add_threads_while_stalled, name=f"{self._name}-watch", daemon=True
+            )
+            self._watch.start()
+        self._stalled.notify()
+
+    def _add_threads_while_stalled(self) -> None:
+        """Add a thread each time that jobs wait and none has ended for a while."""
+        before = -1
+        with self._condition:
+            while not self._closing:
+                if self._ready and self._ended == before and len(self._threads) < self._most:
+                    self._add_thread()
+                before = self._ended
+                self._stalled.wait(_STALL_S if self._ready else None)

@@ -1,0 +1,85 @@
+"""Requests as a daemon's author sees them, and as a client's author waits for them."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from .payload import Payload
+
+__all__ = ["ItemRequest", "PendingSet", "origin_fields"]
+
+ORIGIN = ("_user", "_hostname", "_pid", "_ppid", "_executable", "_argv")
+"""Payload fields of a SET that tell where it came from."""
+
+
+class ItemRequest:
+    """A GET or SET of one item, handed to ``req_get`` or ``req_set``.
+
+    Attributes:
+        kind: ``"GET"`` or ``"SET"``.
+        target: Full key.
+        payload: What came with the request.
+        value: Of a SET, the value as :meth:`mktl.Item.validate` returned it.
+        refresh: Of a GET, whether the hardware is to be asked.
+    """
+
+    __slots__ = ("kind", "payload", "refresh", "target", "value")
+
+    def __init__(self, kind: str, target: str, payload: Payload) -> None:
+        self.kind = kind
+        self.target = target
+        self.payload = payload
+        self.value = payload.value
+        self.refresh = payload.extra.get("refresh") is True
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where the request came from, as far as it said: user, host, process, command line."""
+        extra = self.payload.extra
+        return {name.removeprefix("_"): extra[name] for name in ORIGIN if name in extra}
+
+
+class PendingSet(Protocol):
+    """A SET that was sent and is not waited for yet."""
+
+    def poll(self) -> bool:
+        """Return whether the answer is there; never waits."""
+
+    def wait_acknowledged(self) -> None:
+        """Wait until the daemon has acknowledged that it works on it, or has answered.
+
+        Raises:
+            NoAnswer: neither came in time.
+            ConnectionLost: the connection broke.
+        """
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the SET is done.
+
+        Args:
+            timeout: Seconds; ``None`` waits as long as the daemon works on it.
+
+        Raises:
+            MktlError: the SET was refused or failed, or there was no answer in time.
+        """
+
+
+def origin_fields() -> dict[str, Any]:
+    """Return the fields that say where a SET of this process comes from."""
+    import os
+    import sys
+
+    from .transport.hosts import own_name
+
+    fields: dict[str, Any] = {}
+    user = os.environ.get("USER") or os.environ.get("LOGNAME")
+    if user:
+        fields["_user"] = user
+    fields.update(
+        _hostname=own_name(),
+        _pid=os.getpid(),
+        _ppid=os.getppid(),
+        _executable=sys.executable.rpartition("/")[2] or "python",
+        _argv=list(sys.argv),
+    )
+    return fields

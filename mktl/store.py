@@ -1,0 +1,279 @@
+"""A named set of items."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import _process, config, directory
+from .catalog import Block
+from .errors import MktlError, NoAnswer, NotConnected, NotSupported, UnknownKey, UnknownStore
+from .protocol.names import fold, join, nearest
+from .replies import read_reply
+
+if TYPE_CHECKING:
+    from ._authority import Authority
+    from ._peer import Peer
+    from ._remote import Remote
+    from .description import Description
+    from .item import Item
+    from .lanes import Lanes
+    from .payload import Payload
+    from .transport.client import Reply
+
+__all__ = ["Store"]
+
+
+class Store(Mapping[str, "Item"]):
+    """A named set of items: a read-only mapping of keys to :class:`mktl.Item`.
+
+    Get one by :func:`mktl.get`. Keys may be given in any case.
+
+    Args:
+        name: Folded already.
+        daemon: The daemon that holds part of the store in this process, if there is one.
+        at: Where to ask about the store, rather than wherever registries are.
+    """
+
+    def __init__(
+        self, name: str, daemon: Any = None, *, at: directory.Address | None = None
+    ) -> None:
+        self.name = name
+        self.daemon = daemon
+        self._at = at
+        self._lock = threading.RLock()
+        self._items: dict[str, Item] = {}
+        self._blocks: dict[str, Block] = {}
+        self._holders: dict[str, str] = {}
+        self._peers: dict[str, Peer] = {}
+        self._descriptions: dict[str, Description] = {}
+        self._loaded = False
+
+    def __repr__(self) -> str:
+        return f"<Store {self.name}>"
+
+    def __getitem__(self, key: str) -> Item:
+        key = fold(key, "key")
+        with self._lock:
+            item = self._items.get(key)
+            if item is not None:
+                return item
+            from .item import Item
+
+            if self.daemon is not None and self.daemon.holds(key):
+                return Item(self, key)
+            self._load()
+            if key not in self._holders and self._loaded:
+                self.refresh()
+            if key not in self._holders:
+                raise UnknownKey(self._unknown(key))
+            return Item(self, key)
+
+    def __setitem__(self, key: str, value: object) -> None:
+        # ``store[key] += 1`` has set the item by the time it comes here.
+        if value is not self._items.get(fold(key, "key")):
+            raise NotSupported(
+                f"a store is read-only; to set an item, write store[{key!r}].value = ..."
+            )
+
+    def __iter__(self) -> Iterator[str]:
+        with self._lock:
+            self._load()
+            return iter(sorted(self._holders.keys() | self._items.keys()))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.lower() in set(iter(self))
+
+    def _unknown(self, key: str) -> str:
+        close = nearest(key, self._holders.keys() | self._items.keys())
+        hint = f"did you mean {', '.join(join(self.name, one) for one in close)}?"
+        return f"{self.name} has no item {key!r}" + (f"; {hint}" if close else "")
+
+    def describe(self, key: str) -> dict[str, Any]:
+        """Return the description of *key* as its daemon gives it.
+
+        Raises:
+            UnknownKey: there is no such item.
+        """
+        return self[key].description.to_json()
+
+    @property
+    def blocks(self) -> list[Block]:
+        """What the daemons of this store say about themselves, ordered by alias."""
+        with self._lock:
+            self._load()
+            return sorted(self._blocks.values(), key=lambda block: block.alias)
+
+    def read(
+        self, keys: Iterable[str], *, refresh: bool = False, timeout: float | None = None
+    ) -> dict[str, Payload | MktlError]:
+        """Ask for the values of *keys*, all at once and without subscribing.
+
+        Args:
+            keys: Keys of this store.
+            refresh: Have the hardware asked.
+            timeout: Longest wait in seconds for each daemon, once it has acknowledged.
+
+        Returns:
+            For each key, in the given order, its payload, or the error that came instead.
+        """
+        results: dict[str, Payload | MktlError | None] = {}
+        asked: list[tuple[str, Reply]] = []
+        absent: set[Peer] = set()
+        for given in keys:
+            key = fold(given, "key")
+            results[key] = None
+            try:
+                source = self[key]._source
+                if source.authoritative:
+                    results[key] = source.get(refresh=refresh, timeout=timeout)
+                else:
+                    asked.append((key, self._ask(key, refresh, absent)))
+            except MktlError as error:
+                results[key] = error
+        for key, reply in asked:
+            try:
+                results[key] = read_reply(reply, timeout)
+            except MktlError as error:
+                results[key] = error
+        return {key: result for key, result in results.items() if result is not None}
+
+    def _ask(self, key: str, refresh: bool, absent: set[Peer]) -> Reply:
+        """Send a GET; *absent* are daemons that need not be waited for once more."""
+        peer = self._peer(key)
+        if peer in absent:
+            raise NotConnected(f"{join(self.name, key)}: no connection to {peer.block.name} either")
+        try:
+            return peer.ask(join(self.name, key), refresh=refresh)
+        except NotConnected:
+            absent.add(peer)
+            raise
+
+    def refresh(self) -> bool:
+        """Ask again who holds what in this store.
+
+        Returns:
+            Whether anybody answered; if not, what was known before stays.
+
+        Raises:
+            UnknownStore: nobody knows the store any more.
+            NoAnswer: nobody answered, and nothing is cached.
+        """
+        with self._lock:
+            try:
+                found = directory.find(self.name, at=self._at, timeout_s=config.answer_timeout_s())
+            except (NoAnswer, UnknownStore):
+                if not self._blocks and self.daemon is None:
+                    raise
+                return False
+            self._take(found)
+            directory.remember(self.name, found)
+            return True
+
+    def _load(self) -> None:
+        """Find out, the first time that it is needed, who holds what."""
+        if self._loaded:
+            return
+        if self._at is None:
+            self._take(directory.cached_blocks(self.name))
+        if not self._blocks:
+            self.refresh()
+        self._loaded = True
+
+    def _take(self, blocks: list[Block]) -> None:
+        for block in blocks:
+            old = self._blocks.get(block.uuid)
+            self._blocks[block.uuid] = block
+            for key in block.items:
+                self._holders[key] = block.uuid
+                self._descriptions.pop(key, None)
+            for key in old.items.keys() - block.items.keys() if old else ():
+                self._holders.pop(key, None)
+            peer = self._peers.get(block.uuid)
+            if peer is not None and old is not None and old.daemon != block.daemon:
+                peer.move(block)
+
+    # For items.
+
+    def lanes(self) -> Lanes:
+        """Return the threads that call callbacks."""
+        if self.daemon is not None:
+            lanes: Lanes = self.daemon.lanes
+            return lanes
+        return _process.current().lanes()
+
+    def adopt(self, item: Item) -> Authority | Remote:
+        """Take in a new item and return what it gets, sets and publishes by."""
+        with self._lock:
+            if item.key in self._items:
+                raise NotSupported(f"{item.full_key} exists already: one item a key")
+            if self.daemon is not None and self.daemon.holds(item.key):
+                source: Authority | Remote = self.daemon.authority(item)
+            else:
+                source = self._remote(item)
+            self._items[item.key] = item
+            return source
+
+    def _remote(self, item: Item) -> Remote:
+        from ._remote import Remote
+
+        key = item.key
+        return Remote(
+            item.full_key,
+            lambda: self._description(key),
+            lambda: self._peer(key),
+            item._callbacks,
+        )
+
+    def _description(self, key: str) -> Description:
+        with self._lock:
+            description = self._descriptions.get(key)
+            if description is None:
+                from .description import Description
+
+                self._peer(key)  # sees to it that the block is true
+                fields = self._blocks[self._holders[key]].items.get(key, {})
+                description = Description.from_json(key, fields, lenient=True)
+                self._descriptions[key] = description
+            return description
+
+    def _peer(self, key: str) -> Peer:
+        """Return the daemon that holds *key*, its block verified when it is first spoken to."""
+        with self._lock:
+            self._load()
+            uuid = self._holders.get(key)
+            if uuid is None:
+                raise UnknownKey(self._unknown(key))
+            peer = self._peers.get(uuid)
+            if peer is None:
+                peer = self._connect(self._blocks[uuid])
+                if key not in peer.block.items:
+                    raise UnknownKey(self._unknown(key))
+            return peer
+
+    def _connect(self, block: Block) -> Peer:
+        from ._peer import Peer
+
+        peer = Peer(block, _process.current())
+        renewed = peer.verify(config.answer_timeout_s())
+        if renewed is None:
+            peer.close()
+            self.refresh()  # it may have moved; if nobody knows, what is cached has to do
+            peer = Peer(self._blocks[block.uuid], _process.current())
+        elif renewed is not block:
+            self._take([renewed])
+            directory.remember(self.name, [renewed])
+            peer.block = renewed
+        self._peers[block.uuid] = peer
+        return peer
+
+    def close(self) -> None:
+        """Close all connections to daemons of this store."""
+        with self._lock:
+            peers, self._peers = list(self._peers.values()), {}
+        for peer in peers:
+            peer.close()

@@ -1,0 +1,301 @@
+"""Requests to one daemon or registry.
+
+There is no thread in here. Whoever waits for a reply takes in what arrives, for all: the first
+that has to wait leads, the others sleep until their reply was handed over or the lead was.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import zmq
+
+from .. import config
+from ..errors import BadMessage, ConnectionLost, MktlError, NoAnswer, NotConnected
+from ..protocol.exchange import Exchange, Slot
+from ..protocol.message import NO_REP, Buffer, Response, encode_request
+from .context import connect, make_socket
+from .monitor import Monitor
+from .shared import SharedSocket
+
+__all__ = ["Reply", "RequestClient"]
+
+_HIGH_WATER = 100_000
+_LINGER_MS = 500
+
+
+class Reply(Slot):
+    """A request that was sent, and what became of it."""
+
+    __slots__ = ("_client", "_turn", "ack_deadline", "error", "id", "target")
+
+    def __init__(self, client: RequestClient, target: str, ack_timeout_s: float) -> None:
+        super().__init__()
+        self._client = client
+        self._turn: threading.Event | None = None
+        self.ack_deadline = time.monotonic() + ack_timeout_s
+        self.error: MktlError | None = None
+        self.id = b""
+        self.target = target
+
+    @property
+    def done(self) -> bool:
+        """Whether there is a reply or an error, as far as messages were taken in."""
+        return self.response is not None or self.error is not None
+
+    def poll(self) -> bool:
+        """Take in what has arrived; return whether there is a reply or an error."""
+        if not self.done:
+            self._client.take_in()
+            self._client.expire(self)
+        return self.done
+
+    def wait_acknowledged(self) -> None:
+        """Wait until the request was acknowledged or answered.
+
+        Raises:
+            NoAnswer: neither came in time.
+            ConnectionLost: the connection broke.
+        """
+        self._client.wait(self, None, acknowledged=True)
+        if self.error is not None:
+            raise self.error
+
+    def wait(self, timeout_s: float | None = None) -> Response:
+        """Wait for the reply and return it.
+
+        Args:
+            timeout_s: Longest wait in seconds; ``None`` waits as long as the daemon works.
+
+        Raises:
+            NoAnswer: nothing acknowledged the request, or no reply came within *timeout_s*.
+            ConnectionLost: the connection broke after the request was sent.
+        """
+        self._client.wait(self, timeout_s)
+        if self.error is not None:
+            raise self.error
+        if self.response is None:
+            raise NoAnswer(
+                f"{self.target}: no reply from {self._client.peer} within {timeout_s:g} s"
+                + (" (it was acknowledged)" if self.acknowledged else "")
+            )
+        return self.response
+
+
+class RequestClient:
+    """One connection for requests. It connects by itself, again and again where needed.
+
+    Args:
+        host: Name or address of the daemon's host.
+        port: Its request port.
+        name: What to call the peer in messages, for example ``cryo.hw``.
+    """
+
+    def __init__(self, host: str, port: int, *, name: str = "") -> None:
+        self.host, self.port = host, port
+        self.peer = f"{name} at {host}:{port}" if name else f"{host}:{port}"
+        self._exchange: Exchange[Reply] = Exchange()
+        self._table = threading.Lock()
+        self._closed = False
+        self._lead = threading.Lock()
+        self._waiting: set[Reply] = set()
+        self._leading: Reply | None = None
+        socket = make_socket(zmq.DEALER, linger_ms=_LINGER_MS, high_water=_HIGH_WATER)
+        # Nothing is queued for a peer that is not there: a SET that was reported as failed must
+        # not happen an hour later, when the daemon is back.
+        socket.set(zmq.IMMEDIATE, 1)
+        self._monitor = Monitor(socket, zmq.EVENT_DISCONNECTED)
+        connect(socket, host, port)
+        self._socket = SharedSocket(socket, self._receive)
+        self._socket.also_wait_for(self._monitor.fileno())
+
+    def request(
+        self,
+        kind: bytes,
+        target: str,
+        payload: bytes = b"",
+        *,
+        bulk: Buffer | None = None,
+        flags: int = 0,
+        ack_timeout_s: float | None = None,
+    ) -> Reply:
+        """Send a request and return what its reply will arrive in.
+
+        Waits, where the connection is not up, until it is.
+
+        Raises:
+            NotConnected: there was no connection within *ack_timeout_s*; nothing was sent.
+            ConnectionLost: this client was closed.
+        """
+        timeout_s = config.answer_timeout_s() if ack_timeout_s is None else ack_timeout_s
+        # Before the request is entered: a break that is noticed only now does not concern it.
+        self._check_monitor()
+        reply = Reply(self, target, timeout_s)
+        with self._table:
+            if self._closed:
+                raise ConnectionLost(f"{target}: the connection to {self.peer} was closed")
+            reply.id = self._exchange.begin(reply)
+        try:
+            frames = encode_request(reply.id, kind, target, payload, bulk=bulk, flags=flags)
+            self._send(frames, reply, timeout_s)
+        except BaseException:
+            self._forget(reply)
+            raise
+        if flags & NO_REP:
+            self._forget(reply)
+        return reply
+
+    def _send(self, frames: list[Buffer], reply: Reply, timeout_s: float) -> None:
+        while not self._socket.send(frames):
+            if not self._socket.wait_writable(reply.ack_deadline):
+                raise NotConnected(
+                    f"{reply.target}: no connection to {self.peer} within {timeout_s:g} s: "
+                    "is the daemon running, and is this its address? Nothing was sent"
+                )
+        reply.ack_deadline = time.monotonic() + timeout_s
+
+    def _forget(self, reply: Reply) -> None:
+        with self._table:
+            self._exchange.forget(reply.id)
+
+    def take_in(self) -> None:
+        """Hand over whatever has arrived."""
+        self._socket.take_in()
+        self._check_monitor()
+
+    def expire(self, reply: Reply) -> None:
+        """Give *reply* its error if nothing acknowledged it in time."""
+        if reply.done or reply.acknowledged or time.monotonic() < reply.ack_deadline:
+            return
+        self.take_in()  # who was held up may find that the answer has long been here
+        with self._table:
+            if reply.done or reply.acknowledged:
+                return
+            self._exchange.forget(reply.id)
+            reply.error = NoAnswer(
+                f"{reply.target}: no answer from {self.peer}: it is connected but acknowledged "
+                "nothing; whether the request was carried out is not known"
+            )
+
+    def wait(self, reply: Reply, timeout_s: float | None, *, acknowledged: bool = False) -> None:
+        """Wait until *reply* is done, or *acknowledged*, or *timeout_s* is over."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+
+        def over() -> bool:
+            return reply.done or (acknowledged and reply.acknowledged)
+
+        if over():
+            return
+        self._waiting.add(reply)
+        try:
+            while not over():
+                if self._lead.acquire(blocking=False):
+                    try:
+                        self._take_lead(reply, over, deadline)
+                    finally:
+                        self._lead.release()
+                else:
+                    self._follow(reply, deadline)
+                self.expire(reply)
+                if deadline is not None and time.monotonic() >= deadline:
+                    return
+        finally:
+            self._waiting.discard(reply)
+            self._hand_over_lead()
+
+    def _take_lead(self, reply: Reply, over: Callable[[], bool], deadline: float | None) -> None:
+        self._leading = reply
+        try:
+            while not over():
+                self.take_in()
+                if over():
+                    return
+                remaining = self._remaining(reply, deadline)
+                if remaining is not None and remaining <= 0:
+                    return
+                self._socket.wait(remaining)
+        finally:
+            self._leading = None
+
+    def _follow(self, reply: Reply, deadline: float | None) -> None:
+        turn = reply._turn
+        if turn is None:
+            turn = reply._turn = threading.Event()
+            return  # once more around, as the lead may have been given up before this was there
+        turn.wait(self._remaining(reply, deadline))
+        turn.clear()
+
+    @staticmethod
+    def _remaining(reply: Reply, deadline: float | None) -> float | None:
+        """Return the seconds after which to look again at what *reply* is due."""
+        until = deadline
+        if not reply.acknowledged:
+            until = reply.ack_deadline if until is None else min(until, reply.ack_deadline)
+        return None if until is None else until - time.monotonic()
+
+    def _hand_over_lead(self) -> None:
+        for reply in list(self._waiting):
+            if not reply.done and reply._turn is not None:
+                reply._turn.set()
+                return
+
+    def _receive(self, frames: list[bytes | memoryview]) -> None:
+        try:
+            response = Response.decode(frames)
+        except BadMessage as error:
+            self._receive_bad(frames, error)
+            return
+        with self._table:
+            reply = self._exchange.receive(response)
+        if reply is not None:
+            self._notify(reply)
+
+    def _receive_bad(self, frames: list[bytes | memoryview], error: BadMessage) -> None:
+        """A reply that cannot be understood still ends the wait of whoever asked."""
+        if len(frames) < 2:
+            return
+        with self._table:
+            asked = self._exchange.forget(bytes(frames[1]))
+            if asked is not None:
+                asked.error = BadMessage(
+                    f"{asked.target}: the reply of {self.peer} is broken: {error}"
+                )
+        if asked is not None:
+            self._notify(asked)
+
+    def _notify(self, reply: Reply) -> None:
+        if reply._turn is not None:
+            reply._turn.set()
+        if reply is self._leading:
+            self._socket.wake()
+
+    def _check_monitor(self) -> None:
+        """Fail what is open when the connection broke: its replies can no longer come."""
+        if zmq.EVENT_DISCONNECTED in self._monitor.take():
+            self._socket.take_in()
+            self._fail_all(
+                f"the connection to {self.peer} broke before it replied: "
+                "whether the request was carried out is not known"
+            )
+
+    def _fail_all(self, reason: str) -> None:
+        with self._table:
+            lost = list(self._exchange)
+            for reply in lost:
+                self._exchange.forget(reply.id)
+                reply.error = ConnectionLost(f"{reply.target}: {reason}")
+        for reply in lost:
+            self._notify(reply)
+
+    def close(self) -> None:
+        """Close the connection; requests that are open fail."""
+        with self._table:
+            if self._closed:
+                return
+            self._closed = True  # from here on no request is entered that nobody would fail
+        self._fail_all("the connection was closed")
+        with self._lead:
+            self._monitor.close()
+            self._socket.close()

@@ -1,0 +1,59 @@
+"""One ZeroMQ context a process, and what all its sockets have in common."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import zmq
+
+from .. import config
+
+__all__ = ["HEARTBEAT_MS", "connect", "context", "make_socket"]
+
+HEARTBEAT_MS = 2000
+"""Interval of ZeroMQ's own heartbeats: they find a peer that vanished without closing."""
+
+_lock = threading.Lock()
+_context: tuple[int, zmq.Context[zmq.Socket[bytes]]] | None = None
+
+
+def context() -> zmq.Context[zmq.Socket[bytes]]:
+    """Return the context of this process, a new one after a fork."""
+    global _context  # noqa: PLW0603 - one process has one context
+    with _lock:
+        if _context is None or _context[0] != os.getpid() or _context[1].closed:
+            made: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+            made.set(zmq.MAX_SOCKETS, 16384)
+            _context = (os.getpid(), made)
+        return _context[1]
+
+
+def make_socket(kind: int, *, linger_ms: int = 0, high_water: int) -> zmq.Socket[bytes]:
+    """Return a new socket with the options that all of ours share.
+
+    Args:
+        kind: ``zmq.ROUTER`` and so on.
+        linger_ms: How long closing may wait for what has not been sent yet.
+        high_water: Messages to keep per peer and direction.
+    """
+    made = context().socket(kind)
+    made.set(zmq.LINGER, linger_ms)
+    made.set(zmq.SNDHWM, high_water)
+    made.set(zmq.RCVHWM, high_water)
+    made.set(zmq.MAXMSGSIZE, config.max_message())
+    made.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    made.set(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
+    made.set(zmq.HEARTBEAT_TTL, 3 * HEARTBEAT_MS)
+    made.set(zmq.RECONNECT_IVL, 50)
+    made.set(zmq.RECONNECT_IVL_MAX, 1000)
+    return made
+
+
+def connect(socket: zmq.Socket[bytes], host: str, port: int) -> None:
+    """Have *socket* connect, in the background, to *host* and *port*."""
+    if ":" in host:
+        # Only for a literal: with this on, "localhost" would mean ::1 alone.
+        socket.set(zmq.IPV6, 1)
+        host = f"[{host}]"
+    socket.connect(f"tcp://{host}:{port}")

@@ -1,0 +1,57 @@
+"""Names of hosts: under which name this one is reached, and what an address by hand means."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+
+from .. import config
+from ..errors import ConfigurationError
+
+__all__ = ["hostname", "is_loopback", "own_name", "parse_address"]
+
+
+def hostname() -> str:
+    """Return the name under which peers reach the sockets that this process binds."""
+    given = os.environ.get("MKTL_HOSTNAME")
+    if given:
+        return given
+    bound = config.bind_address()
+    if bound != "*":
+        return "localhost" if is_loopback(bound) else bound
+    name = socket.getfqdn()
+    with contextlib.suppress(OSError):
+        socket.getaddrinfo(name, None)
+        return name
+    return "localhost"
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether *address* reaches this host alone."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def parse_address(text: str, default_port: int | None = None) -> tuple[str, int]:
+    """Return host and port of *text*: ``host:port``, ``[::1]:port``, or ``host`` with a default.
+
+    Raises:
+        ConfigurationError: it is neither, or the port is none.
+    """
+    address = text.strip().removeprefix("tcp://")
+    host, colon, port = address.rpartition(":")
+    if address.endswith("]") or not colon:
+        host, port = address, "" if default_port is None else str(default_port)
+    host = host.strip("[]")
+    if host and port.isdecimal() and 0 < int(port) < 65536:
+        return host, int(port)
+    raise ConfigurationError(f"{text!r} is not an address: write host:port, for example moon:10079")
+
+
+def own_name() -> str:
+    """Return the name of this host, whether peers can reach it by that or not."""
+    return socket.gethostname()

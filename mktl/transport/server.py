@@ -1,0 +1,176 @@
+"""Requests from everybody: one thread reads them, any thread may answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import zmq
+
+from .._ratelimit import RateLimitedLog
+from ..errors import BadMessage, ConnectionLost, MktlError, error_to_wire
+from ..protocol.message import (
+    ACK,
+    REP,
+    Buffer,
+    Request,
+    encode_json,
+    encode_response,
+)
+from .context import make_socket
+from .publisher import Publisher
+from .shared import SharedSocket
+
+__all__ = ["RequestServer", "Responder", "error_payload"]
+
+_HIGH_WATER = 20_000
+_INBOX = 1000
+"""Messages that are taken in before they are looked at; the rest waits with their senders."""
+
+_log = logging.getLogger(__name__)
+
+
+def error_payload(error: BaseException) -> bytes:
+    """Return the payload of a reply that says *error*.
+
+    Errors that are not ours come from a mistake in somebody's code: they carry their traceback.
+    """
+    fields = error_to_wire(error)
+    fields["text"] = " ".join(fields["text"].splitlines())
+    if not isinstance(error, MktlError):
+        fields["debug"] = "".join(traceback.format_exception(error))
+    # Text may hold half of a character of a file name, say: that is no UTF-8.
+    clean = {name: text.encode(errors="replace").decode() for name, text in fields.items()}
+    return encode_json({"error": clean})
+
+
+class Responder:
+    """Answers one request: at most one acknowledgement, at most one reply."""
+
+    __slots__ = ("_acknowledged", "_peer", "_replied", "_server", "request", "target")
+
+    def __init__(self, server: RequestServer, peer: Buffer, request: Request) -> None:
+        self._server = server
+        self._peer = peer
+        self._acknowledged = not request.wants_ack
+        self._replied = not request.wants_rep
+        self.request = request
+        self.target = request.target.encode()
+
+    def acknowledge(self) -> None:
+        """Say that the request was understood and will be replied to."""
+        if not self._acknowledged:
+            self._acknowledged = True
+            self._server.send([self._peer, *encode_response(self.request.id, ACK)])
+
+    def reply(self, payload: bytes, bulk: Buffer | None = None) -> None:
+        """Send the reply; it counts as acknowledgement where there was none."""
+        if self._replied:
+            return
+        self._replied = self._acknowledged = True
+        frames = encode_response(self.request.id, REP, self.target, payload, bulk)
+        self._server.send([self._peer, *frames])
+
+    def fail(self, error: BaseException) -> None:
+        """Reply with *error*."""
+        self.reply(error_payload(error))
+
+
+class RequestServer:
+    """A ROUTER socket and the thread that reads it.
+
+    Args:
+        bind: Binds the socket it is given and returns the port.
+        handle: Called with each request, on the server's thread: it must not block.
+        name: For the thread and the log.
+    """
+
+    def __init__(
+        self,
+        bind: Callable[[zmq.Socket[bytes]], int],
+        handle: Callable[[Responder], None],
+        name: str,
+    ) -> None:
+        self._handle = handle
+        self._inbox: deque[list[Buffer]] = deque()
+        self._stopping = False
+        self._publisher: Publisher | None = None
+        self._bad = RateLimitedLog(_log)
+        socket = make_socket(zmq.ROUTER, linger_ms=500, high_water=_HIGH_WATER)
+        try:
+            self.port = bind(socket)
+        except BaseException:
+            socket.close()
+            raise
+        self._socket = SharedSocket(socket, self._inbox.append, lambda: len(self._inbox) < _INBOX)
+        self._thread = threading.Thread(target=self._run, name=f"{name}-requests", daemon=True)
+
+    @property
+    def bad_messages(self) -> int:
+        """Number of messages so far that were not requests."""
+        return self._bad.count
+
+    def attend(self, publisher: Publisher) -> None:
+        """Have this server's thread see to the subscriptions of *publisher*, too."""
+        self._publisher = publisher
+        self._socket.also_wait_for(publisher.fileno())
+
+    def start(self) -> None:
+        """Begin to read requests; those that came before are not lost."""
+        self._thread.start()
+
+    def send(self, frames: Sequence[Buffer]) -> None:
+        """Send a response; dropped where the client has gone or never reads."""
+        try:
+            self._socket.send(frames)
+        except ConnectionLost:
+            _log.debug("a reply came after the end of this daemon")
+            return
+        if self._inbox and threading.current_thread() is not self._thread:
+            self._socket.wake()
+
+    def stop(self) -> None:
+        """Stop reading. Replies can still be sent."""
+        self._stopping = True
+        self._socket.wake()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def close(self) -> None:
+        """Close the socket, after :meth:`stop`."""
+        self._socket.close()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._socket.take_in()
+            if self._publisher is not None:
+                self._publisher.take_in()
+            if not self._inbox:
+                self._socket.wait(None)
+                continue
+            while self._inbox and not self._stopping:
+                self._dispatch(self._inbox.popleft())
+
+    def _dispatch(self, frames: list[Buffer]) -> None:
+        peer, *message = frames
+        try:
+            responder = Responder(self, peer, Request.decode(message))
+        except BadMessage as error:
+            self._refuse(peer, message, error)
+            return
+        try:
+            self._handle(responder)
+        except Exception as error:  # the thread that reads requests must outlive any of them
+            if not isinstance(error, MktlError):
+                _log.exception("request %.200r failed", responder.request.target)
+            responder.fail(error)
+
+    def _refuse(self, peer: Buffer, message: list[Buffer], error: BadMessage) -> None:
+        self._bad.warning("a message that is no request was refused: %s", error)
+        if len(message) < 2 or not message[1]:
+            return
+        frames = encode_response(bytes(message[1]), REP, b"", error_payload(error))
+        self.send([peer, *frames])

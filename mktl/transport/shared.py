@@ -1,0 +1,197 @@
+"""One ZeroMQ socket used by several threads, without a thread of its own.
+
+A ZeroMQ socket may be used by one thread at a time, so every operation holds a lock; only the
+waiting happens outside it, on the socket's file descriptor. That descriptor signals changes, not
+states: whoever touches the socket may consume the signal, and therefore has to take in what has
+arrived before letting go of the lock. :class:`SharedSocket` sees to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import zmq
+
+from ..errors import ConnectionLost
+
+__all__ = ["SharedSocket", "Wakeup"]
+
+Frames = Sequence[bytes | memoryview]
+
+COPY_BELOW = 65536
+"""Bytes below which copying a frame costs less than keeping track of it."""
+
+
+class Wakeup:
+    """Ends another thread's wait on a descriptor."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on."""
+        return self._reader
+
+    def set(self) -> None:
+        """End the wait, or the next one."""
+        # Under a lock, as the number of a closed descriptor may be somebody else's by now.
+        with self._lock:
+            if not self._closed:
+                with contextlib.suppress(BlockingIOError):  # a full pipe wakes just as well
+                    os.write(self._writer, b"x")
+
+    def clear(self) -> None:
+        """Make the next wait a real one."""
+        with self._lock:
+            if not self._closed:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._reader, 4096)
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            os.close(self._reader)
+            os.close(self._writer)
+
+
+class SharedSocket:
+    """A socket, the lock around it, and the rule that every touch takes in what has arrived.
+
+    Args:
+        socket: The socket; closed by :meth:`close`.
+        receive: Called with the frames of each message, under the lock: it must only note them.
+        has_room: Asked before each message is taken in; what is refused stays in ZeroMQ's queue,
+            and in the end with its sender.
+    """
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        receive: Callable[[list[bytes | memoryview]], None],
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._socket = socket
+        self._receive = receive
+        self._has_room = has_room
+        self._lock = threading.Lock()
+        self._wakeup = Wakeup()
+        self._descriptor = int(socket.get(zmq.FD))
+        self._poller = select.poll()
+        self._poller.register(self._descriptor, select.POLLIN)
+        self._poller.register(self._wakeup.fileno(), select.POLLIN)
+        self._closed = False
+
+    def fileno(self) -> int:
+        """Return the descriptor that signals that :meth:`take_in` may find something."""
+        return self._descriptor
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
+
+    def send(self, frames: Frames) -> bool:
+        """Send *frames* now; return ``False`` if no peer can take them.
+
+        Raises:
+            ConnectionLost: the socket is closed.
+        """
+        with self._lock:
+            self._check_open()
+            copy = all(len(frame) < COPY_BELOW for frame in frames)
+            try:
+                self._socket.send_multipart(frames, zmq.DONTWAIT, copy=copy)
+            except zmq.Again:
+                sent = False
+            else:
+                sent = True
+            self._drain()
+        return sent
+
+    def take_in(self) -> None:
+        """Hand every message that has arrived to ``receive``."""
+        with self._lock:
+            if not self._closed:
+                self._drain()
+
+    def configure(self, change: Callable[[zmq.Socket[bytes]], None]) -> None:
+        """Call *change* with the socket, alone (to connect, subscribe and so on)."""
+        with self._lock:
+            self._check_open()
+            change(self._socket)
+            self._drain()
+
+    def also_wait_for(self, descriptor: int) -> None:
+        """Have :meth:`wait` return when *descriptor* becomes readable, too."""
+        self._poller.register(descriptor, select.POLLIN)
+
+    def wait(self, timeout_s: float | None) -> None:
+        """Wait until something may have arrived, :meth:`wake` was called, or the time is over.
+
+        Take in first, then wait: a message that came before would not end the wait.
+        """
+        milliseconds = None if timeout_s is None else max(0.0, timeout_s * 1000)
+        for descriptor, _event in self._poller.poll(milliseconds):
+            if descriptor == self._wakeup.fileno():
+                self._wakeup.clear()
+
+    def wait_writable(self, deadline: float) -> bool:
+        """Wait until a peer can take a message; return whether one can before *deadline*.
+
+        Args:
+            deadline: In seconds of :func:`time.monotonic`.
+        """
+        while True:
+            with self._lock:
+                self._check_open()
+                ready = bool(int(self._socket.get(zmq.EVENTS)) & zmq.POLLOUT)
+                self._drain()
+            remaining = deadline - time.monotonic()
+            if ready or remaining <= 0:
+                return ready
+            # Bounded, as another thread may consume the signal that this one waits for; and not
+            # wait(), which would consume the wake-up that another thread waits for.
+            waiter = select.poll()
+            waiter.register(self._descriptor, select.POLLIN)
+            waiter.poll(1000 * min(remaining, 0.02))
+
+    def wake(self) -> None:
+        """End a :meth:`wait` in another thread."""
+        self._wakeup.set()
+
+    def close(self) -> None:
+        """Close the socket. May be called twice, but not while another thread waits."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._socket.close()
+        self._wakeup.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConnectionLost("this connection was closed")
+
+    def _drain(self) -> None:
+        while self._has_room():
+            try:
+                frames = self._socket.recv_multipart(zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                return
+            self._receive([_content(frame) for frame in frames])
+
+
+def _content(frame: zmq.Frame) -> bytes | memoryview:
+    return frame.bytes if len(frame) < COPY_BELOW else frame.buffer

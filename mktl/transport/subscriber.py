@@ -1,0 +1,181 @@
+"""Broadcasts from many daemons, read by one thread."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import zmq
+
+from .._ratelimit import RateLimitedLog
+from ..errors import BadMessage
+from ..protocol.message import SYNC_TOPIC, Broadcast, Buffer
+from .context import connect, make_socket
+from .monitor import Monitor
+from .shared import SharedSocket, Wakeup
+
+__all__ = ["Listener", "Reader"]
+
+_HIGH_WATER = 100_000
+_INBOX = 10_000
+
+_log = logging.getLogger(__name__)
+_bad = RateLimitedLog(_log)
+
+
+class Listener:
+    """The connection to the broadcasts of one daemon.
+
+    Args:
+        host: Name or address of the daemon's host.
+        port: Its broadcast port.
+        deliver: Called with each broadcast, on the reader's thread.
+        in_force: Called, on the reader's thread, when the daemon confirmed that the subscriptions
+            up to the last :meth:`confirm` are in force.
+        connection: Called, on the reader's thread, with ``True`` when the connection is up and
+            with ``False`` when it broke.
+    """
+
+    _tokens = itertools.count()
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        deliver: Callable[[Broadcast], None],
+        in_force: Callable[[], None],
+        connection: Callable[[bool], None],
+    ) -> None:
+        self._deliver, self._in_force, self._connection = deliver, in_force, connection
+        self._inbox: deque[list[Buffer]] = deque()
+        self._sync_topic = b""
+        socket = make_socket(zmq.SUB, high_water=_HIGH_WATER)
+        self._monitor = Monitor(socket, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+        connect(socket, host, port)
+        self._socket = SharedSocket(socket, self._inbox.append, lambda: len(self._inbox) < _INBOX)
+
+    def descriptors(self) -> tuple[int, int]:
+        """Return the descriptors whose readability calls for :meth:`attend`."""
+        return self._socket.fileno(), self._monitor.fileno()
+
+    def subscribe(self, topic: bytes) -> None:
+        """Ask for the broadcasts on *topic*, now and after each reconnection."""
+        self._socket.configure(lambda socket: socket.subscribe(topic))
+
+    def unsubscribe(self, topic: bytes) -> None:
+        """Ask for them no longer."""
+        self._socket.configure(lambda socket: socket.unsubscribe(topic))
+
+    def confirm(self) -> None:
+        """Ask the daemon to confirm that all subscriptions up to here are in force."""
+        old, new = self._sync_topic, b"%s%d-%d." % (SYNC_TOPIC, os.getpid(), next(self._tokens))
+        self._sync_topic = new
+
+        def change(socket: zmq.Socket[bytes]) -> None:
+            if old:
+                socket.unsubscribe(old)
+            socket.subscribe(new)
+
+        self._socket.configure(change)
+
+    def attend(self) -> None:
+        """Hand over what has arrived. Called by the reader's thread alone."""
+        for event in self._monitor.take():
+            self._connection(event == zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._socket.take_in()
+        while self._inbox:
+            self._hand_over(self._inbox.popleft())
+            if not self._inbox:
+                self._socket.take_in()
+
+    def _hand_over(self, frames: list[Buffer]) -> None:
+        topic = bytes(frames[0])
+        if topic.startswith(SYNC_TOPIC):
+            if topic == self._sync_topic:
+                self._in_force()
+            return
+        try:
+            self._deliver(Broadcast.decode(frames))
+        except BadMessage as error:
+            _bad.warning("a broadcast that is none was dropped: %s", error)
+
+    def close(self) -> None:
+        """Close the connection; only when the reader no longer attends it."""
+        self._monitor.close()
+        self._socket.close()
+
+
+class Reader:
+    """The thread that reads all listeners of a process."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[int, Listener] = {}
+        self._lock = threading.Lock()
+        self._wakeup = Wakeup()
+        self._stopping = False
+        self._attending = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="mktl-broadcasts", daemon=True)
+        self._thread.start()
+
+    def add(self, listener: Listener) -> None:
+        """Attend *listener* from now on."""
+        with self._lock:
+            for descriptor in listener.descriptors():
+                self._listeners[descriptor] = listener
+        self._wakeup.set()
+
+    def remove(self, listener: Listener) -> None:
+        """Attend *listener* no longer; it can be closed when this returns."""
+        with self._attending, self._lock:
+            for descriptor in listener.descriptors():
+                self._listeners.pop(descriptor, None)
+        self._wakeup.set()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stopping = True
+        self._wakeup.set()
+        self._thread.join()
+        self._wakeup.close()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            with self._lock:
+                listeners = dict(self._listeners)
+            poller = select.poll()
+            poller.register(self._wakeup.fileno(), select.POLLIN)
+            for descriptor in listeners:
+                poller.register(descriptor, select.POLLIN)
+            self._attend_all(listeners)
+            self._poll_until_woken(poller, listeners)
+
+    def _attend_all(self, listeners: dict[int, Listener]) -> None:
+        """Attend to what may have arrived before the descriptors were waited for."""
+        for descriptor in listeners:
+            self._attend(descriptor)
+
+    def _poll_until_woken(self, poller: select.poll, listeners: dict[int, Listener]) -> None:
+        while not self._stopping:
+            ready = [descriptor for descriptor, _event in poller.poll()]
+            for descriptor in ready:
+                if descriptor in listeners:
+                    self._attend(descriptor)
+            if self._wakeup.fileno() in ready:
+                self._wakeup.clear()
+                return
+
+    def _attend(self, descriptor: int) -> None:
+        with self._attending:
+            listener = self._listeners.get(descriptor)
+            if listener is None:
+                return
+            try:
+                listener.attend()
+            except Exception:  # one item's trouble must not end the broadcasts of all others
+                _log.exception("broadcasts could not be handed over")

@@ -1,0 +1,187 @@
+"""Faults of the kind that cables, hubs and tired instruments have; seeded, so repeatable.
+
+A fault changes what happens to a message or to its reply. Those of the link itself (``reset``,
+``power-cycle``; cutting and restoring it) are carried out by the shell, and are listed here so
+that there is one place to look. Several may be active at once; they apply in the order in which
+they were started.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from simulators._names import unknown_name
+from simulators.device import SimulatorError
+
+Value = float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some bytes of a reply."""
+
+    delay_s: float
+    """Real seconds to wait before they are sent."""
+    data: bytes
+    """What is sent."""
+
+
+Deform = Callable[[list[Piece], Mapping[str, Value], random.Random], list[Piece]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of fault."""
+
+    doc: str
+    """One line: what the host sees."""
+    parameters: Mapping[str, Value]
+    """Parameters with their defaults; a value must be of the type of its default."""
+    deform: Deform | None = None
+    """What it does to a reply; None: it acts elsewhere."""
+    once: bool = False
+    """True: something that happens, and does not last."""
+
+
+def _late(pieces: list[Piece], how: Mapping[str, Value], _chance: random.Random) -> list[Piece]:
+    first, *rest = pieces
+    return [Piece(first.delay_s + float(how["delay_s"]), first.data), *rest]
+
+
+def _garbage(pieces: list[Piece], _how: Mapping[str, Value], chance: random.Random) -> list[Piece]:
+    return [Piece(piece.delay_s, _scrambled(piece.data, chance)) for piece in pieces]
+
+
+def _truncated(
+    pieces: list[Piece], _how: Mapping[str, Value], chance: random.Random
+) -> list[Piece]:
+    whole = b"".join(piece.data for piece in pieces)
+    body = whole.rstrip(b"\r\n")
+    return [Piece(pieces[0].delay_s, body[: chance.randrange(len(body) + 1)])]
+
+
+def _split(pieces: list[Piece], how: Mapping[str, Value], chance: random.Random) -> list[Piece]:
+    whole = b"".join(piece.data for piece in pieces)
+    if len(whole) < 2:
+        return pieces
+    at = chance.randrange(1, len(whole))
+    return [Piece(pieces[0].delay_s, whole[:at]), Piece(float(how["gap_s"]), whole[at:])]
+
+
+def _scrambled(data: bytes, chance: random.Random) -> bytes:
+    """Replace every byte but the line ends, by bytes that are no line ends."""
+    return bytes(byte if byte in b"\r\n" else chance.choice(_NO_LINE_END) for byte in data)
+
+
+_NO_LINE_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
+_REPEATS: Mapping[str, Value] = {"count": 0.0, "probability": 1.0}
+
+KINDS: Mapping[str, Kind] = {
+    "silence": Kind("connected, but messages are neither obeyed nor answered", _REPEATS),
+    "mute": Kind("messages are obeyed, their replies are lost", _REPEATS, lambda *_: []),
+    "late": Kind("a reply comes delay_s late", {**_REPEATS, "delay_s": 2.0}, _late),
+    "garbage": Kind("the characters of a reply are random; its end is right", _REPEATS, _garbage),
+    "truncated": Kind("a reply stops somewhere, without its terminator", _REPEATS, _truncated),
+    "split": Kind("a reply comes in two parts, gap_s apart", {**_REPEATS, "gap_s": 0.2}, _split),
+    "strict-flow": Kind("a message that comes sooner than the device allows is lost", _REPEATS),
+    "wrong-identity": Kind(
+        "the device says that it is another one", {"identity": "ACME,OTHER,0,1.0"}
+    ),
+    "reset": Kind("all connections are dropped; new ones are welcome", {}, once=True),
+    "power-cycle": Kind(
+        "the device loses its supply, and has it back after off_s", {"off_s": 1.0}, once=True
+    ),
+}
+"""All kinds of fault, by name."""
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "count": (0, 1_000_000),
+    "probability": (0, 1),
+    "delay_s": (0, 3600),
+    "gap_s": (0, 3600),
+    "off_s": (0, 3600),
+}
+_LONGEST_TEXT = 200
+
+
+def parameters_of(name: str, given: Mapping[str, object]) -> dict[str, Value]:
+    """Check the parameters of a fault and fill in its defaults.
+
+    Raises:
+        SimulatorError: no such fault or parameter, or a value that is no good.
+    """
+    kind = KINDS.get(name)
+    if kind is None:
+        raise SimulatorError(unknown_name("fault", name, [*KINDS, "none"]))
+    for key in given:
+        if key not in kind.parameters:
+            raise SimulatorError(unknown_name(f"parameter of {name}", key, kind.parameters))
+    return {
+        key: _checked(key, given.get(key, default), default)
+        for key, default in kind.parameters.items()
+    }
+
+
+def _checked(key: str, value: object, default: Value) -> Value:
+    if isinstance(default, str):
+        if isinstance(value, str) and value.isascii() and value.isprintable():
+            return value[:_LONGEST_TEXT]
+        raise SimulatorError(f"{key} must be a printable text, not {value!r}")
+    low, high = _RANGES[key]
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high:
+        return float(value)
+    raise SimulatorError(f"{key} must be a number within {low:g} to {high:g}, not {value!r}")
+
+
+@dataclass(slots=True)
+class _Active:
+    parameters: Mapping[str, Value]
+    left: int
+    """How many more times; -1: no end."""
+
+
+class Faults:
+    """The faults that are active now, and their source of chance."""
+
+    def __init__(self, *, seed: int | None = None) -> None:
+        """Start with none; the same *seed* and the same messages give the same mishaps."""
+        self._chance = random.Random(seed)
+        self._active: dict[str, _Active] = {}
+
+    def start(self, name: str, parameters: Mapping[str, Value]) -> None:
+        """Make the fault *name* active, with what `parameters_of` returned for it."""
+        count = int(parameters.get("count", 0))
+        self._active[name] = _Active(parameters, count or -1)
+
+    def clear(self) -> None:
+        """End all of them."""
+        self._active.clear()
+
+    def active(self) -> dict[str, dict[str, Value]]:
+        """Give the active faults with their parameters; ``count`` is what is left of it."""
+        return {
+            name: {**fault.parameters} | ({"count": float(fault.left)} if fault.left > 0 else {})
+            for name, fault in self._active.items()
+        }
+
+    def strikes(self, name: str) -> bool:
+        """Tell whether the fault *name* happens now, and use up one of its count."""
+        fault = self._active.get(name)
+        if fault is None or self._chance.random() >= float(fault.parameters["probability"]):
+            return False
+        if fault.left > 0:
+            fault.left -= 1
+        if fault.left == 0:
+            del self._active[name]
+        return True
+
+    def deform(self, reply: bytes) -> list[Piece]:
+        """Give what becomes of *reply*; an empty list: it is lost."""
+        pieces = [Piece(0.0, reply)]
+        for name, fault in list(self._active.items()):
+            deform = KINDS[name].deform
+            if deform and pieces and self.strikes(name):
+                pieces = deform(pieces, fault.parameters, self._chance)
+        return pieces

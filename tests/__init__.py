@@ -1,0 +1,1 @@
+"""Tests: unit (one module), wire (recorded frames), system (real processes), fault (failures)."""
