@@ -16,18 +16,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from drivers.channel import Channel, InvalidReading
+    from drivers.channel import Channel
     from drivers.controller import Controller
     from drivers.line import Line
     from drivers.settings import Identity, LineSettings
 
-__all__ = ["Channel", "Controller", "Identity", "InvalidReading", "Line", "LineSettings"]
+__all__ = ["Channel", "Controller", "Identity", "Line", "LineSettings"]
 
 _WHERE = {
     "Channel": "drivers.channel",
     "Controller": "drivers.controller",
     "Identity": "drivers.settings",
-    "InvalidReading": "drivers.channel",
     "Line": "drivers.line",
     "LineSettings": "drivers.settings",
 }

@@ -178,6 +178,7 @@ class Checker:
         bound = "channel" in table
         if not bound and ("controller" in table or "poll_s" in table):
             self._problem(path, 'has no channel; write, for instance, channel = "tc.temperature.A"')
+            self._known(path, table, (*_CHANNEL_KEYS, "controller"))
         else:
             self._known(path, table, _CHANNEL_KEYS if bound else _PLAIN_KEYS)
         for field, (kind, what) in _KINDS.items():

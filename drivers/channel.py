@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from drivers._suggest import suggestion
-from mktl.errors import DeviceError, UnknownKey
+from mktl.errors import UnknownKey
 
-__all__ = ["Channel", "InvalidReading", "find_channel"]
-
-
-class InvalidReading(DeviceError):
-    """The controller answered, and said itself that its reading is not valid."""
-
-    retryable = True
+__all__ = ["Channel", "find_channel"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 
 from drivers import _lakeshore336 as ls
 from drivers._lakeshore336 import Alarm, OutputMode, Ramp, SensorInput
-from drivers.channel import Channel, InvalidReading
+from drivers.channel import Channel
 from drivers.controller import Controller
 from drivers.ports import PortDefaults
 from drivers.ports.serial import SerialSettings
 from drivers.settings import Identity, LineSettings
-from mktl.errors import BadValue, DeviceError, DeviceRefused, ProtocolMismatch
+from mktl.errors import BadValue, DeviceError, DeviceRefused, InvalidReading, ProtocolMismatch
 
 __all__ = ["Alarm", "LakeShore336", "OutputMode", "Ramp", "SensorInput"]
 

@@ -65,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     python.add_argument("-c", "--catalog", help="JSON file of item descriptions, used from now on")
     python.add_argument("-a", "--appconfig", help="for the class: options.appconfig")
     file = parser.add_argument_group("for FILE.toml")
+    file.add_argument(
+        "--url", action="append", default=[], metavar="NAME=URL",
+        help="reach the controller NAME at URL instead; may be given again",
+    )  # fmt: skip
     file.add_argument("--simulate", action="store_true", help="run against simulators")
     file.add_argument("--check", action="store_true", help="check the file, and end")
     file.add_argument("--describe", action="store_true", help="print its items as JSON, and end")
@@ -90,7 +94,9 @@ def _check_words(parser: argparse.ArgumentParser, options: argparse.Namespace) -
         form = "STORE ALIAS"
     else:
         options.store, options.alias = words
-        wrong = [name for name in ("simulate", "check", "describe") if options.__dict__[name]]
+        wrong = [
+            name for name in ("simulate", "check", "describe", "url") if options.__dict__[name]
+        ]
         form = "FILE.toml"
     if wrong:
         parser.error(f"--{wrong[0]} goes with {form} only")
@@ -111,6 +117,7 @@ def _run_python(options: argparse.Namespace) -> int:
 
 def _run_file(options: argparse.Namespace) -> int:
     from drivers import wiring
+    from simulators import SimulatorError
 
     from . import runner
 
@@ -122,10 +129,12 @@ def _run_file(options: argparse.Namespace) -> int:
         controllers, items = len(checked.controllers), len(checked.items)
         print(f"{options.file}: {controllers} controllers, {items} items, no problems")
         return EXIT_STOPPED
+    urls = runner.check_urls(checked, options.url)
     with ExitStack() as stack:
         try:
-            urls = runner.start_twins(checked, stack) if options.simulate else None
-        except RuntimeError as error:
+            if options.simulate:
+                urls.update(runner.start_twins(checked, stack, besides=urls))
+        except SimulatorError as error:
             raise ConfigurationError(f"a simulator does not start: {error}") from error
 
         def start() -> Stoppable:

@@ -27,10 +27,11 @@ def load_daemon_class(module_name: str, class_name: str | None) -> type[mktl.Dae
         ConfigurationError: there is no such module, or no such class in it.
     """
     module = _load_module(module_name)
+    base = mktl.Daemon
     own = [
         name
-        for name, found in vars(module).items()
-        if inspect.isclass(found) and issubclass(found, mktl.Daemon)
+        for name, found in list(vars(module).items())
+        if inspect.isclass(found) and issubclass(found, base)
         if found.__module__ == module.__name__
     ]
     if class_name is None:

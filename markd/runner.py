@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,13 @@ import mktl
 from drivers.channel import Channel
 from drivers.controller import Controller
 from drivers.wiring import InstrumentFile
+from mktl.errors import ConfigurationError
 from mktl.requests import ItemRequest
 
 if TYPE_CHECKING:
     from simulators.serve import Simulator
 
-__all__ = ["ChannelItem", "InstrumentDaemon", "describe", "start_twins"]
+__all__ = ["ChannelItem", "InstrumentDaemon", "check_urls", "describe", "start_twins"]
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class InstrumentDaemon(mktl.Daemon):
 
     Args:
         wiring: The checked file.
-        urls: Other URLs than the file's, by name of the controller: those of simulators.
+        urls: Other URLs than the file's, by name of the controller.
         override: Ask registries to forget a conflicting daemon that no longer answers.
     """
 
@@ -101,17 +102,40 @@ def describe(wiring: InstrumentFile) -> dict[str, Any]:
     }
 
 
-def start_twins(wiring: InstrumentFile, stack: ExitStack) -> dict[str, str]:
+def check_urls(wiring: InstrumentFile, given: Iterable[str]) -> dict[str, str]:
+    """Return the URLs in *given*, each ``NAME=URL``, by controller.
+
+    Raises:
+        ConfigurationError: one is of another form, or for a controller that does not exist.
+    """
+    urls = {}
+    for text in given:
+        name, equals, url = text.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--url {text!r} is not of the form NAME=URL")
+        if name.lower() not in wiring.controllers:
+            known = ", ".join(wiring.controllers) or "none"
+            raise ConfigurationError(f"--url names {name!r}; the controllers are: {known}")
+        urls[name.lower()] = url
+    return urls
+
+
+def start_twins(
+    wiring: InstrumentFile, stack: ExitStack, besides: Container[str] = ()
+) -> dict[str, str]:
     """Start a simulator for each controller that has one; return their URLs by controller.
 
     Args:
         wiring: The checked file.
         stack: Closes them in the end.
+        besides: Controllers that need none.
     """
     import simulators
 
     urls = {}
     for name, controller in wiring.controllers.items():
+        if name in besides:
+            continue
         model = simulators.MODELS.get(controller.driver)
         if model is None:
             _log.warning(

@@ -5,12 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
-from mktl.errors import AlreadyRunning, CatalogConflict, MktlError
+from mktl.errors import (
+    AlreadyRunning,
+    BadValue,
+    CatalogConflict,
+    ConfigurationError,
+    MktlError,
+    WrongType,
+)
 
 __all__ = [
     "EXIT_CODES",
@@ -47,21 +53,23 @@ class Stoppable(Protocol):
 
 
 class _StopAsked(BaseException):
-    """A signal came while the daemon was starting."""
+    """SIGTERM or SIGINT came."""
 
 
 class _Signals:
-    """SIGTERM and SIGINT, borrowed for a while. The second one ends the process at once."""
+    """SIGTERM and SIGINT, borrowed for a while.
+
+    The first one raises :class:`_StopAsked` in the main thread, which does nothing but start or
+    wait; the second one ends the process at once.
+    """
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.starting = True
+        self._asked = False
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> _Signals:
+    def __enter__(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._receive)
-        return self
 
     def __exit__(
         self,
@@ -73,11 +81,10 @@ class _Signals:
             signal.signal(number, handler)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked.is_set():
+        if self._asked:
             os._exit(128 + number)
-        self.asked.set()
-        if self.starting:
-            raise _StopAsked
+        self._asked = True
+        raise _StopAsked
 
 
 def supervise(start: Callable[[], Stoppable], what: str) -> int:
@@ -87,23 +94,26 @@ def supervise(start: Callable[[], Stoppable], what: str) -> int:
         start: Makes and starts it.
         what: What to call it in the log.
     """
-    with _Signals() as signals:
+    running: Stoppable | None = None
+    with _Signals():
         try:
             running = start()
-            signals.starting = False
+            running.wait()
         except _StopAsked:
-            _log.info("%s was stopped while it was starting", what)
-            return EXIT_STOPPED
+            if running is None:
+                _log.info("%s was stopped while it was starting", what)
         except (AlreadyRunning, CatalogConflict) as error:
             _log.error("%s does not start: %s", what, error)
             return EXIT_PLACE_HELD
+        except (ConfigurationError, BadValue, WrongType) as error:
+            _log.error("%s does not start: %s", what, error)
+            return EXIT_USAGE
         except MktlError as error:
             _log.error("%s does not start: %s", what, error)
-            return EXIT_FAILED if error.retryable else EXIT_USAGE
+            return EXIT_FAILED
         except Exception:  # the author's code: the log is where its traceback belongs
             _log.exception("%s does not start", what)
             return EXIT_FAILED
-        while not (signals.asked.is_set() or running.wait(timeout=3600.0)):
-            pass
-        running.stop()
+        if running is not None:
+            running.stop()
     return EXIT_STOPPED

@@ -20,13 +20,14 @@ Who writes a daemon subclasses :class:`Daemon` and :class:`Item`. A map of the p
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import MktlError
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     from .daemon import Daemon
     from .item import Item
     from .payload import Payload

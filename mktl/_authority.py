@@ -6,21 +6,22 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from ._local import LocalSet, says_nothing_new, snapshot
 from ._reference_names import ReferenceNames
 from .controllers import TurnKind
 from .description import Description
-from .errors import Busy, LinkDown, MktlError, NoAnswer, NotSaved, NotSupported
+from .errors import BadValue, Busy, LinkDown, MktlError, NotSaved, NotSupported
 from .payload import Payload
 from .protocol import bulk
 from .protocol.message import topic
-from .requests import ItemRequest
+from .requests import ItemRequest, wants_refresh
 
 if TYPE_CHECKING:
     from ._service import Service
+    from .callbacks import Callback
     from .item import Item
     from .scheduler import Poll
     from .transport.server import Responder
@@ -55,6 +56,8 @@ class Authority:
         self._flights = threading.Lock()
         self._poll: Poll | None = None
         self._in_set = threading.local()
+        self._published_by_sets = 0
+        self._is_saved = False
 
     @property
     def reads_hardware(self) -> bool:
@@ -97,11 +100,11 @@ class Authority:
             self.item.req_poll()
         return self.payload
 
-    def set(self, value: Any, *, reply: bool) -> _LocalSet | None:
+    def set(self, value: Any, *, reply: bool) -> LocalSet | None:
         """Carry out a SET as if a client had asked for it, in its turn."""
-        done = _LocalSet(self.item.full_key)
+        done = LocalSet(self.item.full_key)
         payload = Payload(value)
-        if getattr(self._in_set, "active", False):
+        if self._sets_here():
             done.run(lambda: self.carry_out_set(payload))
         elif not self._service.submit_set(
             self, lambda: done.run(lambda: self.carry_out_set(payload))
@@ -111,6 +114,11 @@ class Authority:
 
     def subscribe(self) -> None:
         """Nothing to do: whoever publishes here calls the callbacks."""
+
+    def prime(self, callback: Callback) -> None:
+        """Have *callback* called with the present value, in order with all others."""
+        with self._publishing:
+            self.item._callbacks.deliver(self.payload, only=callback)
 
     def poll(self, period: float | None) -> None:
         """Begin, change or end the polling of the item."""
@@ -131,10 +139,11 @@ class Authority:
         """Make *payload* the present one and broadcast it, if it says anything new."""
         payload = self._complete(payload)
         with self._publishing:
-            if not repeat and self._says_nothing_new(payload):
-                self.payload = self.payload.having(checked=payload.checked)
-                return
             payload.encode()  # what cannot be sent is found out before anything has changed
+            self._published_by_sets += self._sets_here()
+            if not repeat and says_nothing_new(payload, self.payload):
+                self._note_confirmed(payload, must_save)
+                return
             not_saved = self._save(payload, must_save)
             doubted, self.payload = self.payload, payload
             self._service.broadcast(self._topic, payload)
@@ -143,39 +152,43 @@ class Authority:
         if not_saved is not None:
             raise not_saved
 
+    def _note_confirmed(self, payload: Payload, must_save: bool) -> None:
+        """Take note of the present value once more; it may be on no disk yet."""
+        old = self.payload
+        if must_save and not self._is_saved:
+            self._save(payload, must_save)
+        self.payload = old.having(checked=payload.checked, time=old.time or payload.time)
+
     def _complete(self, payload: Payload) -> Payload:
         """Return *payload* with its value in the item's type, a time, and honest quality."""
         value = payload.value
+        changes: dict[str, Any] = {}
+        if isinstance(value, float) and not math.isfinite(value):
+            changes.update(quality="invalid", reason=f"{value} is not a number")
+            value = None
         if bulk.is_array(value):
-            value = _snapshot(value)
-        value = self.description.coerce(value)
-        changes: dict[str, Any] = {"value": value}
+            value = snapshot(value)
+        changes["value"] = self.description.coerce(value)
         now = time.time()
         if payload.time is None:
             changes["time"] = now
-        if isinstance(value, float) and not math.isfinite(value):
-            changes.update(value=None, quality="invalid", reason=f"{value} is not a number")
         if self.reads_hardware and payload.checked is None:
             changes["checked"] = now
         return payload.having(**changes)
 
-    def _says_nothing_new(self, payload: Payload) -> bool:
-        old = self.payload
-        if old.time is None or (payload.quality, payload.reason) != (old.quality, old.reason):
-            return False
-        if bulk.is_array(payload.value) or bulk.is_array(old.value):
-            return False  # comparing whole frames costs more than sending them
-        return type(payload.value) is type(old.value) and bool(payload.value == old.value)
-
     def _save(self, payload: Payload, must_save: bool) -> NotSaved | None:
         if not self.description.persist or payload.quality == "invalid":
             return None
+        if self._service.persistent is None and not must_save:
+            return None  # still in setup(): what was saved in an earlier run counts more
         try:
             self._service.save(self.item.key, payload)
         except NotSaved as error:
             if must_save:
                 raise
+            self._is_saved = False
             return error
+        self._is_saved = True
         return None
 
     def refresh_and_publish(self, *, repeat: bool) -> None:
@@ -185,15 +198,29 @@ class Authority:
         """
         with self._refreshing:
             try:
-                value = self.item.req_refresh()
-                if value is not None:
-                    payload = value if isinstance(value, Payload) else Payload(value)
-                    self.publish(payload, repeat=repeat)
+                self._publish_reading(repeat)
             except NotSaved:
                 raise  # the value itself is true, and known
             except Exception as error:
                 self.doubt(error)
                 raise
+
+    def _publish_reading(self, repeat: bool) -> None:
+        for last in (False, False, True):
+            sets = self._published_by_sets
+            value = self.item.req_refresh()
+            if value is None:
+                return
+            payload = value if isinstance(value, Payload) else Payload(value)
+            with self._publishing:
+                # What was read while a SET took effect may be from before it: read once more.
+                if last or sets == self._published_by_sets:
+                    self.publish(payload, repeat=repeat)
+                    return
+
+    def _sets_here(self) -> bool:
+        """Return whether this thread carries out a SET of the item."""
+        return bool(getattr(self._in_set, "active", False))
 
     def doubt(self, error: BaseException) -> None:
         """Keep the value, but mark it as invalid because of *error*."""
@@ -217,8 +244,9 @@ class Authority:
         if trouble and _kind(old) not in ("", "LinkDown"):
             _log.info("%s is read again", self.item.full_key)
 
-    def restore(self, payload: Payload) -> None:
+    def restore(self, payload: Payload, *, saved: bool) -> None:
         """Begin with *payload*, from the description or from disk, without telling anybody."""
+        self._is_saved = saved
         if payload.time is None:
             payload = payload.having(time=time.time())
         if self.reads_hardware:
@@ -251,7 +279,7 @@ class Authority:
         if not self.description.gettable:
             raise NotSupported(f"{self.item.key} is not a gettable item")
         plain = type(self.item).req_get is Item.req_get
-        refresh = responder.request.payload.get("refresh") is True and self.reads_hardware
+        refresh = wants_refresh(responder.request.payload) and self.reads_hardware
         never = self.payload.time is None and self.reads_hardware
         if plain and not (refresh or never):
             responder.reply(*self.payload.encode())
@@ -301,6 +329,8 @@ class Authority:
         request = responder.request
         if not self.description.settable:
             raise NotSupported(f"{self.item.key} is not a settable item")
+        if request.bulk is None and not request.payload.keys() & {"value", "shape"}:
+            raise BadValue(f"{self.item.key} is not set: the request has no value")
         payload = Payload.from_wire(request.payload, request.bulk)
         responder.acknowledge()
 
@@ -314,7 +344,7 @@ class Authority:
             else:
                 responder.reply(*reply)
 
-        self._service.submit(self.item, responder, carry_out)
+        self._service.submit(self, responder, carry_out)
 
     def _note_failure(self, error: Exception) -> None:
         if not isinstance(error, (MktlError, ValueError, TypeError, KeyError)):
@@ -329,53 +359,15 @@ class Authority:
         request.value = self.item.validate(request.value)
         if self.item.log_on_set:
             _log.info("SET %s = %r from %s", self.item.full_key, request.value, request.origin)
-        self._in_set.active = True
+        within, self._in_set.active = self._sets_here(), True
         try:
             with self._prioritised("set"):
                 return self.item.req_set(request)
         finally:
-            self._in_set.active = False
+            self._in_set.active = within
             with self._flights:
                 self._flight = None  # a reading that began before this must not answer later GETs
 
 
 def _kind(payload: Payload) -> str:
     return str(payload.extra.get("error_class", ""))
-
-
-def _snapshot(array: Any) -> Any:
-    """Return *array*, or a copy if its owner could still change it."""
-    if not array.flags.writeable and array.base is None:
-        return array
-    copy = array.copy()
-    copy.flags.writeable = False
-    return copy
-
-
-class _LocalSet:
-    """A SET that the daemon asked of itself."""
-
-    def __init__(self, full_key: str) -> None:
-        self._full_key = full_key
-        self._done = threading.Event()
-        self._error: Exception | None = None
-
-    def run(self, work: Callable[[], Any]) -> None:
-        try:
-            work()
-        except Exception as error:  # raised again where it is waited for
-            self._error = error
-        finally:
-            self._done.set()
-
-    def poll(self) -> bool:
-        return self._done.is_set()
-
-    def wait_acknowledged(self) -> None:
-        """Nothing to wait for: it was taken in when it was asked."""
-
-    def wait(self, timeout: float | None = None) -> None:
-        if not self._done.wait(timeout):
-            raise NoAnswer(f"{self._full_key}: not done within {timeout:g} s")
-        if self._error is not None:
-            raise self._error

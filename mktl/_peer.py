@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import config, directory
@@ -19,7 +18,7 @@ from .errors import (
 )
 from .payload import Payload
 from .protocol.message import GET, Broadcast, encode_json, topic
-from .replies import read_reply
+from .replies import read_reply, read_response
 from .transport.client import Reply, RequestClient
 
 if TYPE_CHECKING:
@@ -36,13 +35,14 @@ REFRESH = encode_json({"refresh": True})
 
 SETTLE_S = 0.25
 """How long a new connection may take until the daemon confirms the subscriptions. Daemons of
-others never do: after this, their subscriptions are taken to be in force."""
+others never do: after this, their subscriptions are taken to be in force. Where the confirmation
+comes later than that, all values are asked for once more."""
 SETTLE_OF_OTHERS_S = 0.02
 """The same for more subscriptions on a connection to a daemon that does not confirm."""
 SEARCH_EVERY_S = 10.0
 """How often at most to look for a daemon that does not answer where it was."""
-CATCH_UP_TRIES = 5
-"""How often to ask for what was missed, before the next break or broadcast has to help."""
+CATCH_UP_AGAIN_S = (0.1, 5.0)
+"""How soon to ask again for what was missed, where the daemon does not answer: first, at most."""
 
 
 class Peer:
@@ -51,19 +51,24 @@ class Peer:
     Args:
         block: What it said about itself.
         process: What this process has once.
+        renewed: Called when the daemon turned out to have another block now.
     """
 
-    def __init__(self, block: Block, process: Process) -> None:
+    def __init__(self, block: Block, process: Process, renewed: Callable[[Block], None]) -> None:
         self.block = block
         self._process = process
+        self._renewed = renewed
         self._lock = threading.Lock()
         self._client: RequestClient | None = None
         self._listener: Listener | None = None
         self._subscribed: dict[str, Remote] = {}
         self._connected = threading.Event()
-        self._confirmed = threading.Event()
-        self._confirms = True
-        self._live = False
+        self._closed = threading.Event()
+        self._confirms: bool | None = None
+        self._confirmed_late = False
+        # Each time that broadcasts may have been missed, a new object; the last one that was
+        # caught up with.
+        self._gap = self._caught_up_with = object()
         self._next_search = 0.0
 
     # Requests.
@@ -97,10 +102,9 @@ class Peer:
 
     def _find_again(self) -> bool:
         """Return whether the daemon turned out to be elsewhere. Done seldom: it takes long."""
-        now = time.monotonic()
-        if now < self._next_search:
+        if time.monotonic() < self._next_search:
             return False
-        self._next_search = now + SEARCH_EVERY_S
+        self.note_search()
         try:
             found = directory.find(self.block.store, at=None, timeout_s=config.answer_timeout_s())
         except MktlError:
@@ -112,10 +116,14 @@ class Peer:
                 return True
         return False
 
+    def note_search(self) -> None:
+        """Take note that somebody has just looked for the daemon."""
+        self._next_search = time.monotonic() + SEARCH_EVERY_S
+
     def move(self, block: Block) -> None:
         """Go on at the address that *block* gives."""
         _log.info("%s has moved to %s", block.name, block.daemon)
-        self.close()
+        self._disconnect()
         self.block = block
         remotes = list(self._subscribed.values())
         if remotes:
@@ -139,7 +147,7 @@ class Peer:
     @property
     def live(self) -> bool:
         """Whether subscribed items are kept true by broadcasts at this moment."""
-        return self._live
+        return self._connected.is_set() and self._gap is self._caught_up_with
 
     def subscribe(self, remotes: Iterable[Remote]) -> None:
         """Have broadcasts of *remotes* delivered; return when their subscriptions are in force.
@@ -149,25 +157,35 @@ class Peer:
         new = [remote for remote in remotes if remote.full_key not in self._subscribed]
         if not new:
             return
-        first = not self._subscribed
         listener = self._broadcasts()
-        self._confirmed.clear()
         for remote in new:
             self._subscribed[remote.full_key] = remote
             listener.subscribe(topic(remote.full_key))
-        if self._confirm(listener) and first:
-            self._live = True
+        if not self._confirm(listener):
+            self._gap = object()
+            if self._connected.is_set():
+                self._start_to_catch_up()
 
     def _confirm(self, listener: Listener) -> bool:
         """Return whether the subscriptions are in force, as far as can be known."""
-        listener.confirm()
+        confirmed = listener.confirm()
         if not self._connected.wait(SETTLE_S):
             return False
-        if self._confirms and not self._confirmed.wait(SETTLE_S):
-            self._confirms = False
-        elif not self._confirms:
-            self._confirmed.wait(SETTLE_OF_OTHERS_S)
+        if not confirmed.wait(SETTLE_OF_OTHERS_S if self._confirms is False else SETTLE_S):
+            self._confirmed_late = True
+            if not confirmed.is_set():
+                if self._confirms:
+                    return False  # it will, some time
+                self._confirms = False
         return self._connected.is_set()
+
+    def _note_confirmed(self) -> None:
+        """On the reader's thread: subscriptions are in force, perhaps later than was thought."""
+        self._confirms = True
+        if self._confirmed_late:
+            self._confirmed_late = False
+            self._gap = object()
+            self._start_to_catch_up()
 
     def _broadcasts(self) -> Listener:
         from .transport.subscriber import Listener
@@ -181,7 +199,7 @@ class Peer:
                     origin.hostname,
                     origin.pub,
                     deliver=self._deliver,
-                    in_force=self._confirmed.set,
+                    in_force=self._note_confirmed,
                     connection=self._note_connection,
                 )
                 self._process.reader().add(self._listener)
@@ -195,39 +213,64 @@ class Peer:
     def _note_connection(self, up: bool) -> None:
         """On the reader's thread: after a break, have somebody else find out what was missed."""
         if not up:
+            self._gap = object()
             self._connected.clear()
-            self._live = False
             return
         self._connected.set()
-        if any(remote.primed for remote in list(self._subscribed.values())):
-            self._process.lanes().submit(self, self._catch_up)
+        if self._gap is not self._caught_up_with:
+            self._start_to_catch_up()
+
+    def _start_to_catch_up(self) -> None:
+        self._process.lanes().submit(self, self._catch_up)
 
     def _catch_up(self) -> None:
         """Ask for the present values after a break; until that is done, nothing is live."""
-        for _attempt in range(CATCH_UP_TRIES):
+        pause_s, longest_s = CATCH_UP_AGAIN_S
+        while not self.live and not self._closed.is_set():
+            gap = self._gap
             with self._lock:
                 listener = self._listener
-            self._confirmed.clear()
-            if listener is None or not self._confirm(listener):
-                return  # closed, or broken again: the next connection brings us back here
             try:
+                if listener is None or not self._confirm(listener):
+                    return  # the next connection, or the confirmation, brings us back here
+                self._read_block()
                 self._read_all()
             except MktlError as error:
                 _log.debug("values of %s are not caught up with: %s", self.block.name, error)
             else:
-                self._live = self._connected.is_set()
-                return
+                self._caught_up_with = gap
+                continue
+            self._closed.wait(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
+
+    def _read_block(self) -> None:
+        """A daemon that was restarted may hold other items, in other units, than before."""
+        renewed = self.verify(config.answer_timeout_s())
+        if renewed is None:
+            raise NoAnswer(f"{self.block.name} does not say what its items are")
+        if renewed is not self.block:
+            self._renewed(renewed)
 
     def _read_all(self) -> None:
         remotes = list(self._subscribed.values())
         asked = [(remote, self.request(GET, remote.full_key)) for remote in remotes]
         for remote, reply in asked:
-            with contextlib.suppress(NotSupported):  # it can be set, but not read
-                remote.receive_present(read_reply(reply))
+            response = reply.wait()
+            try:
+                remote.receive_present(read_response(response))
+            except NotSupported:
+                pass  # it can be set, but not read
+            except MktlError:  # of this item alone: who wants to know its value has to ask
+                remote.doubt()
 
     def close(self) -> None:
-        """Close both connections."""
-        self._live = False
+        """Close both connections for good."""
+        self._closed.set()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        self._gap = object()
+        self._connected.clear()
         with self._lock:
             client, self._client = self._client, None
             listener, self._listener = self._listener, None

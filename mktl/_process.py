@@ -44,10 +44,11 @@ class Process:
         """Close all connections of clients and end their threads."""
         with self.lock:
             stores, self.stores = list(self.stores.values()), {}
-            lanes, self._lanes = self._lanes, None
-            reader, self._reader = self._reader, None
         for store in stores:
             store.close()
+        with self.lock:
+            lanes, self._lanes = self._lanes, None
+            reader, self._reader = self._reader, None
         if reader is not None:
             reader.close()
         if lanes is not None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ._peer import Peer
-from .callbacks import Callbacks
-from .errors import MktlError, NotSupported
+from .callbacks import Callback, Callbacks
+from .errors import ConnectionLost, MktlError, NotConnected, NotSupported
 from .payload import Payload
 from .protocol import bulk as bulk_codec
 from .protocol.message import NO_ACK, NO_REP, SET
@@ -49,6 +49,7 @@ class Remote:
         self._peer = peer
         self._callbacks = callbacks
         self._lock = threading.Lock()
+        self._subscribing = threading.Lock()
         self._received = 0
         self._outdated = False
 
@@ -87,19 +88,27 @@ class Remote:
             self._subscribe(self._peer())
 
     def _subscribe(self, peer: Peer) -> None:
-        peer.subscribe([self])
-        received = self._received
-        try:
-            payload = peer.get(self.full_key, refresh=True, timeout_s=None)
-        except NotSupported:
-            return  # it can be set but not read: broadcasts, if any, are all there is
-        except MktlError:
-            # The hardware does not answer: then the value that was last known, and how bad it is.
-            payload = peer.get(self.full_key, refresh=False, timeout_s=None)
-        self._take(payload, received)
+        with self._subscribing:
+            if self.primed:  # somebody else was faster
+                return
+            peer.subscribe([self])
+            received = self._received
+            try:
+                payload = peer.get(self.full_key, refresh=True, timeout_s=None)
+            except NotSupported:
+                return  # it can be set but not read: broadcasts, if any, are all there is
+            except (NotConnected, ConnectionLost):
+                raise
+            except MktlError:
+                # The hardware does not answer: then what was last known, and how bad it is.
+                payload = peer.get(self.full_key, refresh=False, timeout_s=None)
+            self._take(payload, received)
 
     def _take(self, payload: Payload, received: int) -> None:
-        """Take the answer to a GET, unless a broadcast came in since *received*."""
+        """Take the answer to a GET, unless a broadcast came in since *received*.
+
+        Which of the two is older is not known then: an outdated value stays outdated.
+        """
         with self._lock:
             if self._received == received:
                 self.payload = payload
@@ -110,20 +119,32 @@ class Remote:
         """Take a broadcast. They come in the order in which they were sent."""
         with self._lock:
             self._received += 1
+            # It may have been sent before the answer to a GET that has overtaken it, or before
+            # a SET of our own was done: then a newer one is on its way, and who cannot wait asks.
+            self._outdated |= _is_older(payload, self.payload)
             self.payload = payload
-            self.primed = True
-            self._outdated = False
-        self._callbacks.deliver(payload)
+            self._callbacks.deliver(payload)
 
     def receive_present(self, payload: Payload) -> None:
         """Take what was asked for after a break; callbacks hear of it if it is news."""
         with self._lock:
             old = self.payload
-            news = (payload.time, payload.quality) != (old.time, old.quality)
-            if not news or (payload.time or 0.0) < (old.time or 0.0):
+            self._outdated = False
+            if (payload.time, payload.quality) == (old.time, old.quality):
                 return
             self.payload = payload
-        self._callbacks.deliver(payload)
+            self._callbacks.deliver(payload)
+
+    def doubt(self) -> None:
+        """Rely on what is known here no longer: whoever wants the value has to ask."""
+        with self._lock:
+            self._outdated = True
+
+    def prime(self, callback: Callback) -> None:
+        """Have *callback* called with the present value, in order with all others."""
+        self.current()
+        with self._lock:
+            self._callbacks.deliver(self.payload, only=callback)
 
     def set(self, value: Any, *, reply: bool) -> _RemoteSet | None:
         """Ask the daemon to set *value*."""
@@ -137,14 +158,9 @@ class Remote:
         extra = origin_fields() if reply else {}
         fields, data = Payload(value, time.time(), **extra).encode()
         flags = 0 if reply else NO_ACK | NO_REP
-        received = self._received
         sent = self._peer().request(SET, self.full_key, fields, bulk=data, flags=flags)
-        return _RemoteSet(sent, lambda: self._note_set(received)) if reply else None
-
-    def _note_set(self, received: int) -> None:
-        """After a SET, the value known here is an old one, until its broadcast has come."""
-        with self._lock:
-            self._outdated = self._received == received
+        # Once it is done the value known here is an old one, and so are broadcasts on their way.
+        return _RemoteSet(sent, self.doubt) if reply else None
 
     def poll(self, period: float | None) -> None:  # noqa: ARG002
         """Refused: only its daemon polls an item."""
@@ -167,11 +183,24 @@ class _RemoteSet:
         self._note_done = note_done
 
     def poll(self) -> bool:
-        return self._reply.poll()
+        done = self._reply.poll()
+        if done:
+            self._note_done()
+        return done
 
     def wait_acknowledged(self) -> None:
         self._reply.wait_acknowledged()
 
     def wait(self, timeout: float | None = None) -> None:
-        read_reply(self._reply, timeout)
-        self._note_done()
+        try:
+            read_reply(self._reply, timeout)
+        finally:  # what has failed may have done something all the same
+            self._note_done()
+
+
+def _is_older(payload: Payload, known: Payload) -> bool:
+    """Return whether a broadcast may have been sent before what is *known* was true."""
+    if known.time is None or payload.time is None:
+        return False
+    same = payload.time == known.time and payload.quality != known.quality
+    return same or payload.time < known.time

@@ -94,7 +94,7 @@ class Service:
 
     def submit_set(self, authority: Authority, job: Callable[[], None]) -> bool:
         """Have *job* done after all earlier SETs of that item."""
-        return self.lanes.submit(authority.item, job)
+        return self.lanes.submit(authority, job)
 
     # For the request server.
 
@@ -144,7 +144,7 @@ class Service:
         for authority in self.authorities.values():
             description = authority.description
             if description.initial is not None:
-                authority.restore(Payload(description.coerce(description.initial)))
+                authority.restore(Payload(description.coerce(description.initial)), saved=False)
         if self.persistent is None:
             return
         for key, payload in self.persistent.load():
@@ -156,7 +156,7 @@ class Service:
             except MktlError as error:
                 _log.error("the persistent value of %s is not used: %s", key, error)
                 continue
-            holder.restore(coerced)
+            holder.restore(coerced, saved=True)
 
     def close(self) -> None:
         """Close the database and the broadcasts."""

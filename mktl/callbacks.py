@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 from .lanes import Lanes
@@ -32,11 +32,11 @@ class Callbacks:
     """What was registered with one item.
 
     Args:
-        item: First argument of each call, and the lane in which calls are made.
+        item: First argument of each call.
         lanes: Returns where calls are made; asked only when there is something to call.
     """
 
-    def __init__(self, item: Hashable, lanes: Callable[[], Lanes]) -> None:
+    def __init__(self, item: object, lanes: Callable[[], Lanes]) -> None:
         self._item = weakref.ref(item)
         self._lanes = lanes
         self._lock = threading.Lock()
@@ -70,7 +70,8 @@ class Callbacks:
     def deliver(self, payload: Payload, only: Callback | None = None) -> None:
         """Have all callbacks, or *only* one, called with *payload*, after all earlier ones."""
         if self._registered:
-            self._lanes().submit(self._item(), lambda: self._call(payload, only))
+            # A lane of their own: a callback may set the item, and wait for it.
+            self._lanes().submit(self, lambda: self._call(payload, only))
 
     def _call(self, payload: Payload, only: Callback | None) -> None:
         item: Any = self._item()

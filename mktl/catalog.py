@@ -5,7 +5,6 @@ A block is what one daemon is authoritative for. Everything in here is pure.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -144,6 +143,8 @@ class Block:
 
 def hash_items(items: Mapping[str, Mapping[str, Any]]) -> int:
     """Return a number of 128 bits that changes when *items* do, whatever their order."""
+    import hashlib  # slow to import, and only daemons need it
+
     canonical = encode_json({key: _sorted(items[key]) for key in sorted(items)})
     return int.from_bytes(hashlib.blake2b(canonical, digest_size=16).digest(), "big")
 

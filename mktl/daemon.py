@@ -356,7 +356,8 @@ class Daemon:
                 step()
             except Exception:  # the next step is as necessary
                 _log.exception("%s: a step of stopping failed", self.name)
-        _log.info("%s has stopped", self.name)
+        if self._was_set_up:
+            _log.info("%s has stopped", self.name)
 
     def _drain(self) -> None:
         deadline = time.monotonic() + STOP_S

@@ -18,7 +18,6 @@ from .errors import BadMessage, ConfigurationError, MktlError, NoAnswer, Unknown
 from .protocol.message import GET, decode_json, encode_json
 from .protocol.names import fold
 from .replies import read_reply
-from .transport import beacon
 from .transport.client import Reply, RequestClient
 from .transport.hosts import parse_address
 
@@ -50,7 +49,7 @@ def _cache(store: str) -> Path:
 
 
 def cached_blocks(store: str) -> list[Block]:
-    """Return what is cached of *store*. A file that is none is logged, and left alone."""
+    """Return what is cached of *store*, oldest first. A file that is none is left alone."""
     blocks = []
     for path in sorted(_cache(store).glob("*.json")):
         try:
@@ -60,7 +59,7 @@ def cached_blocks(store: str) -> list[Block]:
             continue
         if block.store == store:
             blocks.append(block)
-    return blocks
+    return sorted(blocks, key=lambda block: block.time)
 
 
 def cached_stores() -> list[str]:
@@ -243,11 +242,15 @@ def remember_registries(addresses: Iterable[Address]) -> None:
 
 def call_registries(*, wait_s: float = CALL_WAIT_S, first_only: bool = False) -> list[Address]:
     """Call for registries and return where they are."""
+    from .transport import beacon
+
     return beacon.call(config.registry_discovery_port(), wait_s=wait_s, first_only=first_only)
 
 
 def call_daemons(*, wait_s: float = CALL_WAIT_S) -> list[Address]:
     """Call for daemons and return where they are."""
+    from .transport import beacon
+
     return beacon.call(config.daemon_discovery_port(), wait_s=wait_s)
 
 

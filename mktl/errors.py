@@ -27,6 +27,7 @@ __all__ = [
     "DeviceLost",
     "DeviceRefused",
     "DeviceTimeout",
+    "InvalidReading",
     "LinkDown",
     "MktlError",
     "NoAnswer",
@@ -171,6 +172,12 @@ class DeviceRefused(DeviceError, ValueError):
     """A controller understood a command and refused it."""
 
     wire_type = "ValueError"
+
+
+class InvalidReading(DeviceError):
+    """The controller answered, and said itself that its reading is not valid."""
+
+    retryable = True
 
 
 class ProtocolMismatch(DeviceError):

@@ -217,7 +217,7 @@ class Item(ReferenceNames, ActsAsValue):
         self._callbacks.add(method, payloads=payloads)
         self.subscribe()
         if prime:
-            self._callbacks.deliver(self._source.current(), only=method)
+            self._source.prime(method)
 
     def unregister(self, method: Callback) -> None:
         """Have *method* called no longer."""

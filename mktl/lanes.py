@@ -20,6 +20,8 @@ Job = Callable[[], object]
 
 _STALL_S = 0.02
 """When no job has ended for this long although some wait, the threads are taken to be blocked."""
+_TOO_LONG_S = 0.05
+"""The same, when a lane has waited for this long: most threads may be blocked, if not all."""
 _IDLE_S = 10.0
 """After which a thread beyond the first few ends."""
 
@@ -40,7 +42,7 @@ class Lanes:
         self._condition = threading.Condition(lock)
         self._stalled = threading.Condition(lock)
         self._jobs: dict[Hashable, deque[Job]] = {}
-        self._ready: deque[Hashable] = deque()
+        self._ready: deque[tuple[Hashable, float]] = deque()
         self._threads: set[threading.Thread] = set()
         self._watch: threading.Thread | None = None
         self._idle = 0
@@ -58,7 +60,7 @@ class Lanes:
                 queue.append(job)
                 return True
             self._jobs[lane] = deque([job])
-            self._ready.append(lane)
+            self._ready.append((lane, time.monotonic()))
             if self._idle >= len(self._ready):
                 self._condition.notify()
             elif len(self._threads) < self._few:
@@ -102,7 +104,7 @@ class Lanes:
             job = self._jobs[lane][0]
             try:
                 job()
-            except Exception:  # a job's own affair, which must not cost the others their thread
+            except BaseException:  # even SystemExit, which would end this thread and stop the lane
                 _log.exception("a job of %s failed", self._name)
             del job
             self._end_job(lane)
@@ -119,7 +121,8 @@ class Lanes:
                 if not woken and not self._ready and len(self._threads) > self._few:
                     self._threads.discard(me)
                     return None
-            return self._ready.popleft()
+            lane, _since = self._ready.popleft()
+            return lane
 
     def _end_job(self, lane: Hashable) -> None:
         with self._condition:
@@ -127,9 +130,12 @@ class Lanes:
             queue = self._jobs[lane]
             queue.popleft()
             if queue:
-                self._ready.append(lane)
+                self._ready.append((lane, time.monotonic()))
             else:
                 del self._jobs[lane]
+
+    def _longest_wait_s(self) -> float:
+        return time.monotonic() - self._ready[0][1] if self._ready else 0.0
 
     def _watch_for_a_stall(self) -> None:
         if self._watch is None:
@@ -140,11 +146,12 @@ class Lanes:
         self._stalled.notify()
 
     def _add_threads_while_stalled(self) -> None:
-        """Add a thread each time that jobs wait and none has ended for a while."""
+        """Add a thread each time that a lane has waited too long, or no job ended for a while."""
         before = -1
         with self._condition:
             while not self._closing:
-                if self._ready and self._ended == before and len(self._threads) < self._most:
+                stalled = self._ended == before or self._longest_wait_s() > _TOO_LONG_S
+                if self._ready and stalled and len(self._threads) < self._most:
                     self._add_thread()
                 before = self._ended
                 self._stalled.wait(_STALL_S if self._ready else None)

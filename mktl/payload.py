@@ -60,7 +60,8 @@ class Payload:
             BadMessage: the bulk data does not fit the fields that describe it.
         """
         known = {"value", "time", "quality", "reason", "checked"}
-        arrays = {"shape", "dtype", "order"} if bulk is not None or "shape" in fields else set()
+        is_array = bulk is not None or ("shape" in fields and "value" not in fields)
+        arrays = {"shape", "dtype", "order"} if is_array else set()
         value = bulk_codec.decode(fields, bulk) if arrays else fields.get("value")
         return cls(
             value,

@@ -85,7 +85,9 @@ class PersistentValues:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
             database.execute(_SCHEMA)
-            database.execute("SELECT count(*) FROM persistent_values").fetchone()
+            (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
         except BaseException:
             database.close()
             raise

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+from .errors import WrongType
 from .payload import Payload
 
-__all__ = ["ItemRequest", "PendingSet", "origin_fields"]
+__all__ = ["ItemRequest", "PendingSet", "origin_fields", "wants_refresh"]
 
 ORIGIN = ("_user", "_hostname", "_pid", "_ppid", "_executable", "_argv")
 """Payload fields of a SET that tell where it came from."""
@@ -30,13 +32,25 @@ class ItemRequest:
         self.target = target
         self.payload = payload
         self.value = payload.value
-        self.refresh = payload.extra.get("refresh") is True
+        self.refresh = kind == "GET" and wants_refresh(payload.extra)
 
     @property
     def origin(self) -> dict[str, Any]:
         """Where the request came from, as far as it said: user, host, process, command line."""
         extra = self.payload.extra
         return {name.removeprefix("_"): extra[name] for name in ORIGIN if name in extra}
+
+
+def wants_refresh(fields: Mapping[str, Any]) -> bool:
+    """Return whether a GET asks for the hardware to be read.
+
+    Raises:
+        WrongType: it does not say so clearly. An old value would be taken for a new one.
+    """
+    refresh = fields.get("refresh")
+    if refresh is None or isinstance(refresh, bool):
+        return bool(refresh)
+    raise WrongType(f"refresh must be true or false, not {refresh!s:.40}")
 
 
 class PendingSet(Protocol):

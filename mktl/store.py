@@ -164,6 +164,7 @@ class Store(Mapping[str, "Item"]):
             NoAnswer: nobody answered, and nothing is cached.
         """
         with self._lock:
+            self._take_cached()
             try:
                 found = directory.find(self.name, at=self._at, timeout_s=config.answer_timeout_s())
             except (NoAnswer, UnknownStore):
@@ -172,21 +173,26 @@ class Store(Mapping[str, "Item"]):
                 return False
             self._take(found)
             directory.remember(self.name, found)
+            self._loaded = True
             return True
 
     def _load(self) -> None:
         """Find out, the first time that it is needed, who holds what."""
         if self._loaded:
             return
-        if self._at is None:
-            self._take(directory.cached_blocks(self.name))
+        self._take_cached()
         if not self._blocks:
             self.refresh()
         self._loaded = True
 
+    def _take_cached(self) -> None:
+        if self._at is None and not self._blocks:
+            self._take(directory.cached_blocks(self.name))
+
     def _take(self, blocks: list[Block]) -> None:
         for block in blocks:
             old = self._blocks.get(block.uuid)
+            self._supersede(block)
             self._blocks[block.uuid] = block
             for key in block.items:
                 self._holders[key] = block.uuid
@@ -196,6 +202,19 @@ class Store(Mapping[str, "Item"]):
             peer = self._peers.get(block.uuid)
             if peer is not None and old is not None and old.daemon != block.daemon:
                 peer.move(block)
+
+    def _supersede(self, block: Block) -> None:
+        """Forget what was known under the alias of *block* before it got a new identity."""
+        for old in [one for one in self._blocks.values() if one.alias == block.alias]:
+            if old.uuid == block.uuid:
+                continue
+            del self._blocks[old.uuid]
+            directory.forget(self.name, old.uuid)
+            for key in [key for key, uuid in self._holders.items() if uuid == old.uuid]:
+                del self._holders[key]
+            peer = self._peers.pop(old.uuid, None)
+            if peer is not None:
+                peer.close()
 
     # For items.
 
@@ -245,31 +264,40 @@ class Store(Mapping[str, "Item"]):
         """Return the daemon that holds *key*, its block verified when it is first spoken to."""
         with self._lock:
             self._load()
-            uuid = self._holders.get(key)
-            if uuid is None:
-                raise UnknownKey(self._unknown(key))
-            peer = self._peers.get(uuid)
-            if peer is None:
-                peer = self._connect(self._blocks[uuid])
-                if key not in peer.block.items:
-                    raise UnknownKey(self._unknown(key))
-            return peer
+            while (uuid := self._holders.get(key)) is not None:
+                peer = self._peers.get(uuid)
+                if peer is None:
+                    peer = self._connect(self._blocks[uuid])
+                # To connect is to find out what is true now: another daemon may hold the key.
+                if self._holders.get(key) == uuid:
+                    return peer
+            raise UnknownKey(self._unknown(key))
 
     def _connect(self, block: Block) -> Peer:
         from ._peer import Peer
 
-        peer = Peer(block, _process.current())
+        peer = Peer(block, _process.current(), self._renew)
         renewed = peer.verify(config.answer_timeout_s())
         if renewed is None:
             peer.close()
             self.refresh()  # it may have moved; if nobody knows, what is cached has to do
-            peer = Peer(self._blocks[block.uuid], _process.current())
+            block = self._blocks.get(block.uuid, block)
+            peer = Peer(block, _process.current(), self._renew)
+            peer.note_search()
         elif renewed is not block:
-            self._take([renewed])
-            directory.remember(self.name, [renewed])
             peer.block = renewed
+            self._renew(renewed)
         self._peers[block.uuid] = peer
         return peer
+
+    def _renew(self, block: Block) -> None:
+        """Take note of what a daemon now says about itself."""
+        with self._lock:
+            self._take([block])
+            peer = self._peers.get(block.uuid)
+            if peer is not None:
+                peer.block = block
+        directory.remember(self.name, [block])
 
     def close(self) -> None:
         """Close all connections to daemons of this store."""

@@ -45,6 +45,12 @@ class Reply(Slot):
         """Whether there is a reply or an error, as far as messages were taken in."""
         return self.response is not None or self.error is not None
 
+    @property
+    def overdue(self) -> bool:
+        """Whether it should have been acknowledged by now, and was not."""
+        waits = not (self.done or self.acknowledged)
+        return waits and time.monotonic() >= self.ack_deadline
+
     def poll(self) -> bool:
         """Take in what has arrived; return whether there is a reply or an error."""
         if not self.done:
@@ -167,11 +173,11 @@ class RequestClient:
 
     def expire(self, reply: Reply) -> None:
         """Give *reply* its error if nothing acknowledged it in time."""
-        if reply.done or reply.acknowledged or time.monotonic() < reply.ack_deadline:
+        if not reply.overdue:
             return
         self.take_in()  # who was held up may find that the answer has long been here
         with self._table:
-            if reply.done or reply.acknowledged:
+            if not reply.overdue:
                 return
             self._exchange.forget(reply.id)
             reply.error = NoAnswer(
@@ -297,5 +303,5 @@ class RequestClient:
             self._closed = True  # from here on no request is entered that nobody would fail
         self._fail_all("the connection was closed")
         with self._lead:
-            self._monitor.close()
+            self._socket.configure(lambda _socket: self._monitor.close())
             self._socket.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
-import socket
 
 from .. import config
 from ..errors import ConfigurationError
@@ -21,6 +19,8 @@ def hostname() -> str:
     bound = config.bind_address()
     if bound != "*":
         return "localhost" if is_loopback(bound) else bound
+    import socket
+
     name = socket.getfqdn()
     with contextlib.suppress(OSError):
         socket.getaddrinfo(name, None)
@@ -30,6 +30,8 @@ def hostname() -> str:
 
 def is_loopback(address: str) -> bool:
     """Return whether *address* reaches this host alone."""
+    import ipaddress
+
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -54,4 +56,6 @@ def parse_address(text: str, default_port: int | None = None) -> tuple[str, int]
 
 def own_name() -> str:
     """Return the name of this host, whether peers can reach it by that or not."""
+    import socket
+
     return socket.gethostname()

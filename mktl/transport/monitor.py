@@ -49,3 +49,4 @@ class Monitor:
             if not self._closed:
                 self._closed = True
                 self._watched.disable_monitor()
+                self._socket.close()

@@ -23,6 +23,7 @@ __all__ = ["Listener", "Reader"]
 
 _HIGH_WATER = 100_000
 _INBOX = 10_000
+_MOST_ASKED = 1000
 
 _log = logging.getLogger(__name__)
 _bad = RateLimitedLog(_log)
@@ -35,13 +36,11 @@ class Listener:
         host: Name or address of the daemon's host.
         port: Its broadcast port.
         deliver: Called with each broadcast, on the reader's thread.
-        in_force: Called, on the reader's thread, when the daemon confirmed that the subscriptions
-            up to the last :meth:`confirm` are in force.
+        in_force: Called, on the reader's thread, when the daemon has confirmed subscriptions,
+            after the events of :meth:`confirm` were set.
         connection: Called, on the reader's thread, with ``True`` when the connection is up and
             with ``False`` when it broke.
     """
-
-    _tokens = itertools.count()
 
     def __init__(
         self,
@@ -54,7 +53,13 @@ class Listener:
     ) -> None:
         self._deliver, self._in_force, self._connection = deliver, in_force, connection
         self._inbox: deque[list[Buffer]] = deque()
+        # Random, as the same topic of two clients would be confirmed to the first of them alone.
+        self._name = os.urandom(8).hex().encode()
+        self._numbers = itertools.count()
+        self._confirming = threading.Lock()
+        self._asked: list[tuple[bytes, threading.Event]] = []
         self._sync_topic = b""
+        self._wake: Callable[[], None] = _nobody
         socket = make_socket(zmq.SUB, high_water=_HIGH_WATER)
         self._monitor = Monitor(socket, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         connect(socket, host, port)
@@ -64,25 +69,39 @@ class Listener:
         """Return the descriptors whose readability calls for :meth:`attend`."""
         return self._socket.fileno(), self._monitor.fileno()
 
+    def attended_by(self, wake: Callable[[], None]) -> None:
+        """Have *wake* called when there is something for :meth:`attend` that no signal tells of."""
+        self._wake = wake
+
     def subscribe(self, topic: bytes) -> None:
         """Ask for the broadcasts on *topic*, now and after each reconnection."""
-        self._socket.configure(lambda socket: socket.subscribe(topic))
+        self._configure(lambda socket: socket.subscribe(topic))
 
-    def unsubscribe(self, topic: bytes) -> None:
-        """Ask for them no longer."""
-        self._socket.configure(lambda socket: socket.unsubscribe(topic))
+    def _configure(self, change: Callable[[zmq.Socket[bytes]], None]) -> None:
+        self._socket.configure(change)
+        if self._inbox:  # what came meanwhile was taken in here: its signal is used up
+            self._wake()
 
-    def confirm(self) -> None:
-        """Ask the daemon to confirm that all subscriptions up to here are in force."""
-        old, new = self._sync_topic, b"%s%d-%d." % (SYNC_TOPIC, os.getpid(), next(self._tokens))
-        self._sync_topic = new
+    def confirm(self) -> threading.Event:
+        """Ask the daemon to confirm that all subscriptions up to here are in force.
+
+        Returns:
+            An event that is set when it has. Daemons of others never do.
+        """
+        event = threading.Event()
 
         def change(socket: zmq.Socket[bytes]) -> None:
             if old:
                 socket.unsubscribe(old)
             socket.subscribe(new)
 
-        self._socket.configure(change)
+        with self._confirming:
+            old = self._sync_topic
+            new = b"%s%s-%d." % (SYNC_TOPIC, self._name, next(self._numbers))
+            self._sync_topic = new
+            self._asked = [*self._asked[-_MOST_ASKED:], (new, event)]
+            self._configure(change)
+        return event
 
     def attend(self) -> None:
         """Hand over what has arrived. Called by the reader's thread alone."""
@@ -97,18 +116,35 @@ class Listener:
     def _hand_over(self, frames: list[Buffer]) -> None:
         topic = bytes(frames[0])
         if topic.startswith(SYNC_TOPIC):
-            if topic == self._sync_topic:
-                self._in_force()
+            self._note_confirmed(topic)
             return
         try:
             self._deliver(Broadcast.decode(frames))
         except BadMessage as error:
             _bad.warning("a broadcast that is none was dropped: %s", error)
+        except Exception:  # one item's trouble must not end the broadcasts of all others
+            _log.exception("a broadcast on %.200r could not be handed over", topic)
+
+    def _note_confirmed(self, topic: bytes) -> None:
+        with self._confirming:
+            asked = [one for one, _event in self._asked]
+            if topic not in asked:
+                return
+            count = asked.index(topic) + 1
+            # What was asked for earlier is in force as well.
+            confirmed, self._asked = self._asked[:count], self._asked[count:]
+        for _topic, event in confirmed:
+            event.set()
+        self._in_force()
 
     def close(self) -> None:
         """Close the connection; only when the reader no longer attends it."""
-        self._monitor.close()
+        self._socket.configure(lambda _socket: self._monitor.close())
         self._socket.close()
+
+
+def _nobody() -> None:
+    """Wake nobody: the listener is not attended yet, and looked at when it is."""
 
 
 class Reader:
@@ -125,6 +161,7 @@ class Reader:
 
     def add(self, listener: Listener) -> None:
         """Attend *listener* from now on."""
+        listener.attended_by(self._wakeup.set)
         with self._lock:
             for descriptor in listener.descriptors():
                 self._listeners[descriptor] = listener

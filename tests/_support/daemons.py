@@ -7,8 +7,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import mktl
+from mktl import announcing
 from mktl.store import Store
 from tests._support.processes import Child, running
 from tests._support.wire import RawClient
@@ -30,7 +32,9 @@ def serving(
         def describe_items(self) -> Any:
             return {**super().describe_items(), **(items or {})}
 
-    daemon = Described(store, alias)
+    # There is no registry; the call for one need not be waited for.
+    with mock.patch.object(announcing, "CALL_WAIT_S", 0.01):
+        daemon = Described(store, alias)
     try:
         yield daemon
     finally:
@@ -64,7 +68,7 @@ def raw_client(daemon: mktl.Daemon) -> Iterator[RawClient]:
         client.close()
 
 
-DAEMON = '''
+DAEMON = """
 import importlib.util, signal, sys, threading
 
 import mktl
@@ -87,7 +91,7 @@ except mktl.MktlError as error:
 print("ports", *daemon.ports, flush=True)
 stop.wait()
 daemon.stop()
-'''
+"""
 
 
 @contextlib.contextmanager

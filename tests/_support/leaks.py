@@ -70,6 +70,8 @@ class Snapshot:
             if thread not in self._threads
             and thread.is_alive()
             and not any(word in thread.name for word in TOOL_THREADS)
+            # pyzmq has one for the life of the process, once something was sent without a copy.
+            and type(thread).__module__ != "zmq.utils.garbage"
         ]
 
     def _new_children(self) -> list[int]:

@@ -124,9 +124,12 @@ class RawClient:
             raise AssertionError(f"no broadcast within {timeout_s:g} s")
         return self.subscriber.recv_multipart()
 
-    def broadcasts_until(self, topic: bytes) -> Iterator[list[bytes]]:
-        """Yield broadcasts up to the one on *topic*, which is not among them."""
-        while (frames := self.next_broadcast())[0] != topic:
+    def broadcasts_until(self, topic: bytes, value: object) -> Iterator[list[bytes]]:
+        """Yield broadcasts up to the one of *value* on *topic*, which is not among them."""
+        while True:
+            frames = self.next_broadcast()
+            if frames[0] == topic and json.loads(frames[2]).get("value") == value:
+                return
             yield frames
 
 
@@ -160,6 +163,9 @@ class FakeDaemon:
         self._thread.start()
 
     def close(self) -> None:
+        """End it. May be called twice."""
+        if self.context.closed:
+            return
         self._control.send(b"end")
         self._thread.join()
         self.context.destroy(linger=0)

@@ -1,0 +1,66 @@
+"""What a daemon's items need beside their machinery: what is news, and SETs of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from .errors import NoAnswer
+from .payload import Payload
+from .protocol import bulk
+from .protocol.message import encode_json
+
+__all__ = ["LocalSet", "says_nothing_new", "snapshot"]
+
+
+def says_nothing_new(payload: Payload, old: Payload) -> bool:
+    """Return whether *payload* says of value and quality what *old* has said already."""
+    value = payload.value
+    if (payload.quality, payload.reason) != (old.quality, old.reason):
+        return False
+    if bulk.is_array(value) or bulk.is_array(old.value):
+        return False  # comparing whole frames costs more than sending them
+    if type(value) is not type(old.value):
+        return False
+    if isinstance(value, (dict, list)):  # in which 1, 1.0 and true are equal to Python
+        return encode_json(value) == encode_json(old.value)
+    return bool(value == old.value)
+
+
+def snapshot(array: Any) -> Any:
+    """Return *array*, or a copy if its owner could still change it."""
+    if not array.flags.writeable and array.base is None:
+        return array
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+class LocalSet:
+    """A SET that the daemon asked of itself."""
+
+    def __init__(self, full_key: str) -> None:
+        self._full_key = full_key
+        self._done = threading.Event()
+        self._error: Exception | None = None
+
+    def run(self, work: Callable[[], Any]) -> None:
+        try:
+            work()
+        except Exception as error:  # raised again where it is waited for
+            self._error = error
+        finally:
+            self._done.set()
+
+    def poll(self) -> bool:
+        return self._done.is_set()
+
+    def wait_acknowledged(self) -> None:
+        """Nothing to wait for: it was taken in when it was asked."""
+
+    def wait(self, timeout: float | None = None) -> None:
+        if not self._done.wait(timeout):
+            raise NoAnswer(f"{self._full_key}: not done within {timeout:g} s")
+        if self._error is not None:
+            raise self._error

@@ -1,0 +1,171 @@
+"""The Lake Shore 336 driver and its simulator, which do not know each other, through real ports."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drivers.lakeshore336 import LakeShore336
+from mktl.errors import DeviceError, DeviceRefused, InvalidReading, LinkDown
+from tests._support import running, wait_until
+
+ROOT = Path(__file__).parents[2]
+MARKSIM = [sys.executable, "-m", "simulators"]
+HELD_K = 77.25
+
+
+class Twin:
+    """The simulator as a process, with time stopped and no noise."""
+
+    def __init__(self, announced: dict) -> None:
+        self.urls = announced["urls"]
+        self._control = announced["control"]
+
+    def ctl(self, *arguments: str) -> str:
+        command = [*MARKSIM, "ctl", self._control, *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def number(self, name: str) -> float:
+        return float(self.ctl("get", name).partition("=")[2])
+
+
+@pytest.fixture
+def twin(tmp_path) -> Iterator[Twin]:
+    pty = str(tmp_path / "tc")
+    arguments = ["lakeshore336", "--tcp", "127.0.0.1:0", "--pty", pty, "--time-factor", "0"]
+    with running([*MARKSIM, *arguments], cwd=ROOT, ready=r'"control"') as child:
+        made = Twin(json.loads(child.stdout_text.splitlines()[0]))
+        made.ctl("set", f"mount_k={HELD_K}", "sensor_a_noise_k=0")
+        yield made
+
+
+@pytest.fixture(params=["tcp", "serial"])
+def tc(request, twin) -> Iterator[LakeShore336]:
+    url = twin.urls[request.param]
+    with LakeShore336.open(url, name="tc", retry_first_s=0.05, retry_longest_s=0.3) as controller:
+        controller.wait_until_up(timeout_s=10)
+        yield controller
+
+
+def read_k(tc: LakeShore336) -> float:
+    return pytest.approx(tc.temperature_k("A"), abs=0.01)
+
+
+def test_what_is_set_is_what_the_instrument_has(tc, twin):
+    assert read_k(tc) == HELD_K
+    tc.set_setpoint_k(1, 80)
+    assert tc.setpoint_k(1) == 80
+    tc.channel("pid.1").write([40, 10, 5])
+    assert tc.channel("pid.1").read() == [40, 10, 5]
+    tc.set_ramp(1, enabled=True, rate_k_per_min=5)
+    assert (tc.ramp(1).enabled, tc.ramp(1).rate_k_per_min) == (True, 5)
+    tc.set_setpoint_k(1, 90)
+    assert tc.ramping(1) is True
+    tc.set_sensor_name("A", "Mount")
+    assert tc.sensor_name("A") == "Mount"
+    tc.set_heater_range(2, 1)
+    assert tc.heater_range(2) == 1
+    with pytest.raises(DeviceRefused, match="execution error"):
+        tc.raw("SETP 1,99999")
+    assert twin.number("early_messages") == 0
+
+
+def test_every_channel_answers_or_says_why_not(tc):
+    for channel in tc.channels():
+        try:
+            value = channel.read()
+        except InvalidReading as error:
+            assert "no control input" in str(error)
+            continue
+        if channel.write is not None:
+            channel.write(value)
+            assert channel.read() == value, channel.path
+
+
+def test_a_broken_sensor_is_never_a_temperature(tc, twin):
+    twin.ctl("set", "sensor_a_status=33")
+    with pytest.raises(InvalidReading, match="Invalid reading"):
+        tc.temperature_k("A")
+    twin.ctl("set", "sensor_a_status=0")
+    assert read_k(tc) == HELD_K
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ("garbage", "probability=0.5"),
+        ("truncated", "probability=0.5"),
+        ("mute", "probability=0.5"),
+        ("late", "probability=0.5", "delay_s=0.4"),
+        ("split", "gap_s=0.05"),
+        ("strict-flow",),
+    ],
+)
+def test_no_fault_of_the_line_makes_a_wrong_value(twin, fault):
+    settings = {"timeout_s": 0.3, "retry_first_s": 0.05, "retry_longest_s": 0.1}
+    with LakeShore336.open(twin.urls["tcp"], **settings) as tc:
+        tc.wait_until_up(timeout_s=10)
+        twin.ctl("fault", *fault)
+        for _n in range(15):
+            with contextlib.suppress(DeviceError):
+                assert read_k(tc) == HELD_K
+            with contextlib.suppress(DeviceError):
+                assert tc.sensor_name("A") == "Detector"
+        twin.ctl("fault", "none")
+        tc.wait_until_up(timeout_s=20)
+        wait_until(lambda: answers(tc))
+        assert read_k(tc) == HELD_K
+
+
+def test_the_cable_is_pulled_and_put_back(tc, twin):
+    states: list[str] = []
+    tc.on_change(lambda status: states.append(status.state))
+    twin.ctl("cut")
+    wait_until(lambda: not answers(tc))
+    wait_until(lambda: tc.status().state == "Down")
+    with pytest.raises(LinkDown, match=r"tc at .* down since"):
+        tc.temperature_k("A")
+    twin.ctl("restore")
+    tc.wait_until_up(timeout_s=20)
+    assert read_k(tc) == HELD_K
+    wait_until(lambda: states[-1] == "Up")
+
+
+def test_another_instrument_on_the_port_is_named(tc, twin):
+    twin.ctl("fault", "wrong-identity", "identity=ACME,OTHER,0,1.0")
+    twin.ctl("fault", "reset")
+    wait_until(lambda: answers(tc) or tc.status().state == "Wrong device")
+    tc._line.reconnect("for the test: a serial port is not reset")
+    wait_until(lambda: tc.status().state == "Wrong device")
+    assert "ACME,OTHER" in tc.status().error
+    twin.ctl("fault", "none")
+    tc.wait_until_up(timeout_s=20)
+
+
+def test_a_power_cycle_is_noticed_and_settings_are_restored(twin):
+    settings = {"retry_first_s": 0.05, "retry_longest_s": 0.2, "restore": ["RAMP 1,1,7"]}
+    with LakeShore336.open(twin.urls["tcp"], **settings) as tc:
+        assert tc.ramp(1).rate_k_per_min == 7
+        tc.set_ramp(1, enabled=False, rate_k_per_min=1)
+        twin.ctl("fault", "power-cycle", "off_s=0.3")
+        wait_until(lambda: not answers(tc))
+        wait_until(lambda: answers(tc))
+        wait_until(lambda: answers(tc) and tc.ramp(1).rate_k_per_min == 7)
+
+
+def answers(tc: LakeShore336) -> bool:
+    try:
+        tc.temperature_k("A")
+    except DeviceError:
+        return False
+    return True
