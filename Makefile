@@ -66,9 +66,11 @@ clean:
 .venv/.installed: .venv/.made pyproject.toml
 	@echo 'Installing into .venv (once; well under a minute with a network)'
 	@$(PIP) install -e '.[all]'
+	@$(PY) -m compileall -q mktl drivers simulators markd
 	@touch $@
 
 .venv/.installed-dev: .venv/.made pyproject.toml
 	@echo 'Installing into .venv, tools for development included (once; about a minute)'
 	@$(PIP) install -e '.[dev]'
+	@$(PY) -m compileall -q mktl drivers simulators markd
 	@touch .venv/.installed $@

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests._support import process_alive, run_cli, running, wait_until
+from tests._support import run_cli, running
 
 
 @pytest.mark.timeout(180)
@@ -24,5 +24,4 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
         assert {"marksim", "markd"} <= set(children)
         demo.send_signal(signal.SIGINT)
         assert demo.wait(timeout_s=30) == 0
-        wait_until(lambda: not process_alive(demo.pid), what="the demo to have gone")
     # Whatever it had started and left would be found by the check for leaks after this test.

@@ -1,0 +1,44 @@
+"""What the README and the guides show, done as they show it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import mktl
+from tests._support import running
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.S | re.M)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/daemons.md"])
+def test_the_smallest_daemon_runs_as_it_is_printed(page: str, tmp_path: Path) -> None:
+    (code,) = (block for block in blocks(page, "python") if "class FreeSpace" in block)
+    (tmp_path / "disk.py").write_text(code)
+    with running(["markd", "disk", "host", "-m", "disk"], ready="on the air", cwd=tmp_path):
+        free = mktl.get("disk.free")
+        assert free.value > 0
+        assert free.description.description == "Free space on the data disk, in gigabytes."
+
+
+def test_the_instrument_file_of_the_readme_is_an_extract_of_the_example() -> None:
+    from drivers import wiring
+
+    (text,) = blocks("README.md", "toml")
+    shown = wiring.loads(text)
+    example = wiring.load(ROOT / "examples" / "cryostat.toml")
+    assert set(shown.items) < set(example.items)
+    for key, item in shown.items.items():
+        assert item.channel == example.items[key].channel
+
+
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md"], ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
