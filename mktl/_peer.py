@@ -75,12 +75,17 @@ class Peer:
 
     def _requests(self) -> RequestClient:
         with self._lock:
+            self._check_open()
             if self._client is None:
                 origin = self.block.daemon
                 if origin is None:
                     raise NoAnswer(f"it is not known where the daemon {self.block.name} is")
                 self._client = RequestClient(origin.hostname, origin.rep, name=self.block.name)
             return self._client
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise ConnectionLost(f"the connection to {self.block.name} was closed")
 
     def request(self, kind: bytes, target: str, payload: bytes = b"", **options: Any) -> Reply:
         """Send a request; see :meth:`mktl.transport.client.RequestClient.request`.
@@ -191,6 +196,7 @@ class Peer:
         from .transport.subscriber import Listener
 
         with self._lock:
+            self._check_open()
             if self._listener is None:
                 origin = self.block.daemon
                 if origin is None or origin.pub is None:
@@ -207,8 +213,10 @@ class Peer:
 
     def _deliver(self, broadcast: Broadcast) -> None:
         remote = self._subscribed.get(broadcast.target)
-        if remote is not None:
-            remote.receive(Payload.from_wire(broadcast.payload, broadcast.bulk))
+        if remote is None:
+            return
+        if remote.receive(Payload.from_wire(broadcast.payload, broadcast.bulk)):
+            self.later(lambda: remote.ask_again(self))
 
     def _note_connection(self, up: bool) -> None:
         """On the reader's thread: after a break, have somebody else find out what was missed."""
@@ -221,7 +229,11 @@ class Peer:
             self._start_to_catch_up()
 
     def _start_to_catch_up(self) -> None:
-        self._process.lanes().submit(self, self._catch_up)
+        self.later(self._catch_up)
+
+    def later(self, job: Callable[[], object]) -> None:
+        """Do what may take long on another thread, after all that was given here earlier."""
+        self._process.lanes().submit(self, job)
 
     def _catch_up(self) -> None:
         """Ask for the present values after a break; until that is done, nothing is live."""
@@ -253,11 +265,13 @@ class Peer:
 
     def _read_all(self) -> None:
         remotes = list(self._subscribed.values())
-        asked = [(remote, self.request(GET, remote.full_key)) for remote in remotes]
-        for remote, reply in asked:
+        asked = [
+            (remote, remote.received, self.request(GET, remote.full_key)) for remote in remotes
+        ]
+        for remote, received, reply in asked:
             response = reply.wait()
             try:
-                remote.receive_present(read_response(response))
+                remote.receive_present(read_response(response), received)
             except NotSupported:
                 pass  # it can be set, but not read
             except MktlError:  # of this item alone: who wants to know its value has to ask
@@ -265,7 +279,8 @@ class Peer:
 
     def close(self) -> None:
         """Close both connections for good."""
-        self._closed.set()
+        with self._lock:
+            self._closed.set()
         self._disconnect()
 
     def _disconnect(self) -> None:

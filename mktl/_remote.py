@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from .description import Description
 
 __all__ = ["Remote"]
+
+
+OVERTAKEN_S = 2.0
+"""For how long after the answer to a GET broadcasts may come in that are older than it."""
 
 
 class Remote:
@@ -50,7 +55,9 @@ class Remote:
         self._callbacks = callbacks
         self._lock = threading.Lock()
         self._subscribing = threading.Lock()
-        self._received = 0
+        self.received = 0
+        self._overtaken_until = 0.0
+        self._asks_again = False
         self._outdated = False
 
     @property
@@ -77,7 +84,7 @@ class Remote:
                     return self.payload
             elif peer.live and not self._outdated:
                 return self.payload
-        received = self._received
+        received = self.received
         payload = peer.get(self.full_key, refresh=refresh, timeout_s=timeout)
         self._take(payload, received)
         return payload
@@ -92,7 +99,7 @@ class Remote:
             if self.primed:  # somebody else was faster
                 return
             peer.subscribe([self])
-            received = self._received
+            received = self.received
             try:
                 payload = peer.get(self.full_key, refresh=True, timeout_s=None)
             except NotSupported:
@@ -110,26 +117,49 @@ class Remote:
         Which of the two is older is not known then: an outdated value stays outdated.
         """
         with self._lock:
-            if self._received == received:
+            if self.received == received:
                 self.payload = payload
                 self._outdated = False
+                self._overtaken_until = time.monotonic() + OVERTAKEN_S
             self.primed = True
 
-    def receive(self, payload: Payload) -> None:
-        """Take a broadcast. They come in the order in which they were sent."""
-        with self._lock:
-            self._received += 1
-            # It may have been sent before the answer to a GET that has overtaken it, or before
-            # a SET of our own was done: then a newer one is on its way, and who cannot wait asks.
-            self._outdated |= _is_older(payload, self.payload)
-            self.payload = payload
-            self._callbacks.deliver(payload)
+    def receive(self, payload: Payload) -> bool:
+        """Take a broadcast. They come in the order in which they were sent.
 
-    def receive_present(self, payload: Payload) -> None:
-        """Take what was asked for after a break; callbacks hear of it if it is news."""
+        Returns:
+            Whether it was left out as an older one, and :meth:`ask_again` is to be called.
+        """
+        with self._lock:
+            self.received += 1
+            if not _is_older(payload, self.payload):
+                self.payload = payload
+                self._callbacks.deliver(payload)
+                return False
+            # Either the answer to a GET has overtaken it, or the daemon's clock was set back.
+            self._outdated = True
+            if time.monotonic() >= self._overtaken_until:
+                self.payload = payload
+                self._callbacks.deliver(payload)
+                return False
+            first, self._asks_again = not self._asks_again, True
+            return first
+
+    def ask_again(self, peer: Peer) -> None:
+        """See to it that a broadcast that was left out was indeed an older one."""
+        self._asks_again = False
+        received = self.received
+        with contextlib.suppress(MktlError):  # who wants to know the value has to ask
+            payload = peer.get(self.full_key, refresh=False, timeout_s=None)
+            self.receive_present(payload, received)
+
+    def receive_present(self, payload: Payload, received: int) -> None:
+        """Take what was asked for when *received* was true; callbacks hear of it if it is news."""
         with self._lock:
             old = self.payload
-            self._outdated = False
+            if self.received != received and _is_older(payload, old):
+                return  # overtaken by a broadcast
+            self._outdated = self._outdated and self.received != received
+            self._overtaken_until = time.monotonic() + OVERTAKEN_S
             if (payload.time, payload.quality) == (old.time, old.quality):
                 return
             self.payload = payload

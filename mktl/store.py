@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from . import _process, config, directory
 from .catalog import Block
-from .errors import MktlError, NoAnswer, NotConnected, NotSupported, UnknownKey, UnknownStore
+from .errors import (
+    ConnectionLost,
+    MktlError,
+    NoAnswer,
+    NotConnected,
+    NotSupported,
+    UnknownKey,
+    UnknownStore,
+)
 from .protocol.names import fold, join, nearest
 from .replies import read_reply
 
@@ -49,6 +57,7 @@ class Store(Mapping[str, "Item"]):
         self._peers: dict[str, Peer] = {}
         self._descriptions: dict[str, Description] = {}
         self._loaded = False
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<Store {self.name}>"
@@ -276,6 +285,8 @@ class Store(Mapping[str, "Item"]):
     def _connect(self, block: Block) -> Peer:
         from ._peer import Peer
 
+        if self._closed:
+            raise ConnectionLost(f"the store {self.name} was closed: mktl.get() gives a new one")
         peer = Peer(block, _process.current(), self._renew)
         renewed = peer.verify(config.answer_timeout_s())
         if renewed is None:
@@ -302,6 +313,7 @@ class Store(Mapping[str, "Item"]):
     def close(self) -> None:
         """Close all connections to daemons of this store."""
         with self._lock:
+            self._closed = True
             peers, self._peers = list(self._peers.values()), {}
         for peer in peers:
             peer.close()

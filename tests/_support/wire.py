@@ -146,7 +146,7 @@ class FakeDaemon:
     def __init__(self, store: str, items: dict[str, Any], values: dict[str, Any]) -> None:
         import threading
 
-        self.store, self.items, self.values = store, items, values
+        self.store, self.items, self.values = store, dict(items), dict(values)
         self.bulk: dict[str, bytes] = {}
         self.requests: list[list[bytes]] = []
         self.subscriptions: list[bytes] = []
