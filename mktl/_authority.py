@@ -58,6 +58,7 @@ class Authority:
         self._in_set = threading.local()
         self._published_by_sets = 0
         self._is_saved = False
+        self._links_lost = 0
 
     @property
     def reads_hardware(self) -> bool:
@@ -207,12 +208,14 @@ class Authority:
 
     def _publish_reading(self, repeat: bool) -> None:
         for last in (False, False, True):
-            sets = self._published_by_sets
+            sets, lost = self._published_by_sets, self._links_lost
             value = self.item.req_refresh()
             if value is None:
                 return
             payload = value if isinstance(value, Payload) else Payload(value)
             with self._publishing:
+                if lost != self._links_lost:
+                    raise LinkDown(f"{self.item.full_key}: the link went down as it was read")
                 # What was read while a SET took effect may be from before it: read once more.
                 if last or sets == self._published_by_sets:
                     self.publish(payload, repeat=repeat)
@@ -221,6 +224,12 @@ class Authority:
     def _sets_here(self) -> bool:
         """Return whether this thread carries out a SET of the item."""
         return bool(getattr(self._in_set, "active", False))
+
+    def note_link_lost(self, error: LinkDown) -> None:
+        """Doubt the value, and what is being read at this moment, too."""
+        with self._publishing:
+            self._links_lost += 1
+            self.doubt(error)
 
     def doubt(self, error: BaseException) -> None:
         """Keep the value, but mark it as invalid because of *error*."""

@@ -135,7 +135,7 @@ class ControllerItems:
             return
         reason = LinkDown(f"controller {name} is {status.state}: {status.error or 'not up yet'}")
         for authority in reading:
-            authority.doubt(reason)
+            authority.note_link_lost(reason)
 
     def _publish(self, name: str, status: ControllerStatus) -> None:
         values = {

@@ -39,6 +39,8 @@ others never do: after this, their subscriptions are taken to be in force. Where
 comes later than that, all values are asked for once more."""
 SETTLE_OF_OTHERS_S = 0.02
 """The same for more subscriptions on a connection to a daemon that does not confirm."""
+GONE_S = 0.25
+"""How long to wait for a daemon that has just been waited for in vain."""
 SEARCH_EVERY_S = 10.0
 """How often at most to look for a daemon that does not answer where it was."""
 CATCH_UP_AGAIN_S = (0.1, 5.0)
@@ -70,6 +72,8 @@ class Peer:
         # caught up with.
         self._gap = self._caught_up_with = object()
         self._next_search = 0.0
+        self._searching = False
+        self._gone = False
 
     # Requests.
 
@@ -92,12 +96,21 @@ class Peer:
 
         Where there is no connection, registries are asked whether the daemon has moved.
         """
+        if self._gone:
+            # It was waited for a moment ago, in vain: a word to see whether it is back has to do.
+            self._gone = False
+            options.setdefault("ack_timeout_s", min(GONE_S, config.answer_timeout_s()))
         try:
             return self._requests().request(kind, target, payload, **options)
         except NotConnected:
             if not self._find_again():
                 raise
             return self._requests().request(kind, target, payload, **options)
+
+    def note_gone(self) -> None:
+        """Take note that the daemon was waited for, and looked for elsewhere, in vain."""
+        self._gone = True
+        self.note_search()
 
     def verify(self, timeout_s: float) -> Block | None:
         """Ask the daemon whether its block is still true: :func:`mktl.directory.verify_with`."""
@@ -223,10 +236,21 @@ class Peer:
         if not up:
             self._gap = object()
             self._connected.clear()
+            if not self._searching:
+                self._searching = True
+                self._process.lanes().submit(("search", self), self._search_while_gone)
             return
         self._connected.set()
         if self._gap is not self._caught_up_with:
             self._start_to_catch_up()
+
+    def _search_while_gone(self) -> None:
+        """Look for a daemon that does not return to where it was, as nobody may ask it anything."""
+        try:
+            while not self._closed.wait(1.0) and not self._connected.is_set():
+                self._find_again()
+        finally:
+            self._searching = False
 
     def _start_to_catch_up(self) -> None:
         self.later(self._catch_up)

@@ -292,9 +292,10 @@ class Store(Mapping[str, "Item"]):
         if renewed is None:
             peer.close()
             self.refresh()  # it may have moved; if nobody knows, what is cached has to do
-            block = self._blocks.get(block.uuid, block)
-            peer = Peer(block, _process.current(), self._renew)
-            peer.note_search()
+            found = self._blocks.get(block.uuid, block)
+            peer = Peer(found, _process.current(), self._renew)
+            if found.daemon == block.daemon:
+                peer.note_gone()
         elif renewed is not block:
             peer.block = renewed
             self._renew(renewed)

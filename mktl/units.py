@@ -240,8 +240,6 @@ def _make_registry() -> Any:
     registry = pint.get_application_registry()
     if "hourangle" not in registry:
         registry.define("hourangle = 15 * degree = _ = hour_angle")
-    # Without this pint takes "amps" for atto-(metres per second).
-    registry.define("@alias ampere = amps")
     return registry
 
 
@@ -252,11 +250,15 @@ def _pint_unit(units: str) -> Any:
     Raises:
         BadUnits: pint does not know it, or it is no unit at all.
     """
+    import re
+
     registry = _registry()
     if len(units) > _MAX_NAME or not _has_small_powers(units):
         raise BadUnits(f"unknown units {units[:_MAX_NAME]!r}")
+    # As it is, pint would take "amps" for atto-(metres per second).
+    spelled = re.sub(r"\bamps\b", "ampere", units)
     try:
-        return registry.parse_units(_canonical(units) or units)
+        return registry.parse_units(_canonical(spelled) or spelled)
     except Exception as error:  # pint lets through whatever its tokenizer and evaluator raise
         raise BadUnits(f"unknown units {units!r}") from error
 

@@ -78,7 +78,7 @@ class _Change:
         self._units = description.stored_units
         return self._text if description.type == "string" else _from_json(self._text)
 
-    def wait(self, pending: PendingSet) -> None:
+    def wait(self, pending: PendingSet) -> bool:
         """Wait until the daemon has done it, or for ``--no-wait`` until it was acknowledged.
 
         Raises:
@@ -87,8 +87,9 @@ class _Change:
         if self._arguments.no_wait:
             pending.wait_acknowledged()
             if not pending.poll():
-                return
+                return False
         pending.wait(self._arguments.timeout_s)
+        return True
 
     def show(self, *, done: bool) -> None:
         """Print what was set, in the text and the units in which it was asked for."""
@@ -104,11 +105,11 @@ def _finish(change: _Change, pending: PendingSet | None, outcome: Outcome) -> No
     if pending is None:
         return
     try:
-        change.wait(pending)
+        done = change.wait(pending)
     except MktlError as error:
         outcome.failed(change.full_key, error)
         return
-    change.show(done=pending.poll())
+    change.show(done=done)
 
 
 def _from_json(text: str) -> Any:

@@ -50,7 +50,11 @@ def test_check_reports_every_problem_with_its_line_and_a_suggestion(tmp_path: Pa
     done = run_cli("markd", str(file), "--check")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    for words in ("line 5: controllers.tc.driver", "lakeshore336", "line 9: items.temp.chanel: unknown key: did you mean 'channel'"):
+    for words in (
+        "line 5: controllers.tc.driver",
+        "lakeshore336",
+        "line 9: items.temp.chanel: unknown key: did you mean 'channel'",
+    ):
         assert words in done.stderr
 
 

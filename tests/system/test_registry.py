@@ -13,7 +13,7 @@ import pytest
 import mktl
 from mktl.catalog import Block, Origin, find_conflicts
 from mktl.errors import UnknownStore
-from tests._support import Child, run_cli, running, wait_until
+from tests._support import Child, free_tcp_port, run_cli, running, wait_until
 
 ON_THE_AIR = r"on the air"
 
@@ -218,3 +218,24 @@ def test_the_same_daemon_at_another_address_is_a_conflict_of_its_own_kind() -> N
     (conflict,) = find_conflicts(block("cold", "u1", ["temp"], port=10080), [known])
     assert conflict.same_daemon
     assert "with the same uuid" in conflict.reason
+
+
+def test_a_client_that_only_listens_follows_a_daemon_to_other_ports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mktl._peer.SEARCH_EVERY_S", 0.5)
+    heard: list[object] = []
+
+    def hear(_item: mktl.Item, value: object, _time: float) -> None:
+        heard.append(value)
+
+    with registry():
+        with keeper(tmp_path, "cryo", "cold", ["temp"]) as first:
+            mktl.get("cryo.temp").register(hear)
+            before = ports_in(first.stderr_text)
+        for remembered in (tmp_path / "mktl-home/daemon/port/cryo").iterdir():
+            remembered.write_text(f"{free_tcp_port()}\n")
+        with keeper(tmp_path, "cryo", "cold", ["temp"]) as second:
+            assert ports_in(second.stderr_text) != before
+            assert run_cli("mark", "set", "cryo.temp=78").returncode == 0
+            wait_until(lambda: 78 in heard, 30, "the value from the other ports")
