@@ -6,31 +6,29 @@ import logging
 import math
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from ._answers import Answers
 from ._local import LocalSet, says_nothing_new, snapshot
 from ._reference_names import ReferenceNames
 from .controllers import TurnKind
 from .description import Description
-from .errors import BadValue, Busy, LinkDown, MktlError, NotSaved, NotSupported
+from .errors import LinkDown, MktlError, NotSaved
 from .payload import Payload
 from .protocol import bulk
 from .protocol.message import topic
-from .requests import ItemRequest, wants_refresh
 
 if TYPE_CHECKING:
     from ._service import Service
     from .callbacks import Callback
     from .item import Item
     from .scheduler import Poll
-    from .transport.server import Responder
 
 __all__ = ["Authority"]
 
 _log = logging.getLogger(__name__)
-
-DONE = b'{"value":true}'
 
 
 class Authority:
@@ -48,15 +46,15 @@ class Authority:
         self.item = item
         self.description = description
         self.payload = Payload()
+        self.answers = Answers(self, service)
         self._service = service
         self._topic = topic(item.full_key)
         self._publishing = threading.RLock()
-        self._refreshing = threading.RLock()
-        self._flight: list[Responder] | None = None
-        self._flights = threading.Lock()
         self._poll: Poll | None = None
         self._in_set = threading.local()
-        self._published_by_sets = 0
+        self._changes = 0
+        self._readings_begun = 0
+        self._reading_published = 0
         self._is_saved = False
         self._links_lost = 0
 
@@ -105,12 +103,12 @@ class Authority:
         """Carry out a SET as if a client had asked for it, in its turn."""
         done = LocalSet(self.item.full_key)
         payload = Payload(value)
-        if self._sets_here():
-            done.run(lambda: self.carry_out_set(payload))
-        elif not self._service.submit_set(
-            self, lambda: done.run(lambda: self.carry_out_set(payload))
-        ):
-            raise Busy(f"{self.item.full_key}: the daemon takes no more requests")
+        if self.sets_here:
+            done.run(lambda: self.answers.carry_out_set(payload))
+        else:
+            self._service.submit_set(
+                self, lambda: done.run(lambda: self.answers.carry_out_set(payload))
+            )
         return done if reply else None
 
     def subscribe(self) -> None:
@@ -123,11 +121,12 @@ class Authority:
 
     def poll(self, period: float | None) -> None:
         """Begin, change or end the polling of the item."""
-        if self._poll is not None:
-            self._poll.cancel()
-            self._poll = None
-        if period:
-            self._poll = self._service.scheduler.add(period, self.poll_once, self.lane)
+        with self._publishing:
+            if self._poll is not None:
+                self._poll.cancel()
+                self._poll = None
+            if period:
+                self._poll = self._service.scheduler.add(period, self.poll_once, self.lane)
 
     def lane(self) -> Any:
         """Return the lane of the item's polls: its controller, if it has one."""
@@ -141,7 +140,7 @@ class Authority:
         payload = self._complete(payload)
         with self._publishing:
             payload.encode()  # what cannot be sent is found out before anything has changed
-            self._published_by_sets += self._sets_here()
+            self._changes += self.sets_here
             if not repeat and says_nothing_new(payload, self.payload):
                 self._note_confirmed(payload, must_save)
                 return
@@ -173,9 +172,16 @@ class Authority:
         now = time.time()
         if payload.time is None:
             changes["time"] = now
-        if self.reads_hardware and payload.checked is None:
-            changes["checked"] = now
         return payload.having(**changes)
+
+    def publish_after_set(self, value: Any) -> None:
+        """Publish what is true after a SET: what the hardware says, or else *value*."""
+        if self.reads_hardware:
+            before = self._reading_published
+            self.item.req_poll()
+            if self._reading_published != before:
+                return
+        self.publish(Payload(value), repeat=False, must_save=True)
 
     def _save(self, payload: Payload, must_save: bool) -> NotSaved | None:
         if not self.description.persist or payload.quality == "invalid":
@@ -195,48 +201,75 @@ class Authority:
     def refresh_and_publish(self, *, repeat: bool) -> None:
         """Read the hardware and publish what it says; if it cannot be read, say that.
 
-        Readings do not overtake each other: one that began earlier is published earlier.
+        Readings do not overtake each other, though nothing is locked while they go on: what began
+        earlier than a reading that was published already is dropped.
         """
-        with self._refreshing:
+        for last in (False, False, True):
+            with self._publishing:
+                self._readings_begun += 1
+                number, changes, lost = self._readings_begun, self._changes, self._links_lost
             try:
-                self._publish_reading(repeat)
+                value = self.item.req_refresh()
+                if value is None:
+                    return
+                payload = self._read(value)
+                with self._publishing:
+                    if lost != self._links_lost:
+                        raise LinkDown(f"{self.item.full_key}: the link was lost as it was read")
+                    if number < self._reading_published:
+                        return
+                    # What was read while a SET took effect may be from before it.
+                    if last or changes == self._changes:
+                        self._reading_published = number
+                        self.publish(payload, repeat=repeat)
+                        return
             except NotSaved:
                 raise  # the value itself is true, and known
-            except Exception as error:
-                self.doubt(error)
+            except Exception as error:  # whatever the author's code raises, the value is in doubt
+                if number >= self._reading_published:
+                    self.doubt(error)
                 raise
 
-    def _publish_reading(self, repeat: bool) -> None:
-        for last in (False, False, True):
-            sets, lost = self._published_by_sets, self._links_lost
-            value = self.item.req_refresh()
-            if value is None:
-                return
-            payload = value if isinstance(value, Payload) else Payload(value)
-            with self._publishing:
-                if lost != self._links_lost:
-                    raise LinkDown(f"{self.item.full_key}: the link went down as it was read")
-                # What was read while a SET took effect may be from before it: read once more.
-                if last or sets == self._published_by_sets:
-                    self.publish(payload, repeat=repeat)
-                    return
+    def _read(self, value: Any) -> Payload:
+        """Return what ``req_refresh`` has returned as a payload that the hardware has confirmed."""
+        payload = value if isinstance(value, Payload) else self.item.payload_of(value)
+        return payload if payload.checked is not None else payload.having(checked=time.time())
 
-    def _sets_here(self) -> bool:
-        """Return whether this thread carries out a SET of the item."""
+    @property
+    def sets_here(self) -> bool:
+        """Whether this thread carries out a SET of the item."""
         return bool(getattr(self._in_set, "active", False))
 
+    @contextmanager
+    def setting(self) -> Iterator[None]:
+        """Carry out a SET of the item on this thread."""
+        within, self._in_set.active = self.sets_here, True
+        try:
+            yield
+        finally:
+            self._in_set.active = within
+            with self._publishing:
+                self._changes += 1
+
     def note_link_lost(self, error: LinkDown) -> None:
-        """Doubt the value, and what is being read at this moment, too."""
+        """Doubt the value, if there is one, and what is being read at this moment, too."""
         with self._publishing:
             self._links_lost += 1
-            self.doubt(error)
+            if self.reads_hardware or self.payload.time is not None:
+                self.doubt(error, news=True)
 
-    def doubt(self, error: BaseException) -> None:
-        """Keep the value, but mark it as invalid because of *error*."""
+    def doubt(self, error: BaseException, *, news: bool = False) -> None:
+        """Keep the value, but mark it as invalid because of *error*.
+
+        Args:
+            error: Why.
+            news: Tell it even though the same kind of error was told last.
+        """
         reason = str(error) or type(error).__name__
         with self._publishing:
             old = self.payload
-            if old.quality == "invalid" and _kind(old) == type(error).__name__:
+            same = old.quality == "invalid" and _kind(old) == type(error).__name__
+            if reason == old.reason or (same and not news):
                 return  # the same trouble: its text may count seconds
             doubtful = old.having(quality="invalid", reason=reason)
             doubtful.extra = {**old.extra, "error_class": type(error).__name__}
@@ -266,116 +299,19 @@ class Authority:
 
     def poll_once(self) -> None:
         """Do what is due when the item is polled."""
-        with self._prioritised("poll"):
+        with self.prioritised("poll"):
             try:
                 self.item.req_poll()
             except NotSaved as error:
                 self._service.unsaved.warning("%s", error)
-            except Exception as error:
-                self.doubt(error)  # again, for an overridden req_poll, which tells nobody
+            except Exception as error:  # again, for an overridden req_poll, which tells nobody
+                self.doubt(error)
 
-    def _prioritised(self, kind: TurnKind) -> AbstractContextManager[None]:
+    def prioritised(self, kind: TurnKind) -> AbstractContextManager[None]:
+        """Return a context in which this thread speaks to the controller with that priority."""
         controller = self.item.controller
         prioritised = getattr(controller, "prioritised", None)
         return nullcontext() if prioritised is None else prioritised(kind)
-
-    # What clients ask for.
-
-    def answer_get(self, responder: Responder) -> None:
-        """Answer a GET: at once where no code of the item has to run."""
-        from .item import Item
-
-        if not self.description.gettable:
-            raise NotSupported(f"{self.item.key} is not a gettable item")
-        plain = type(self.item).req_get is Item.req_get
-        refresh = wants_refresh(responder.request.payload) and self.reads_hardware
-        never = self.payload.time is None and self.reads_hardware
-        if plain and not (refresh or never):
-            responder.reply(*self.payload.encode())
-            return
-        responder.acknowledge()
-        if not plain:
-            self._service.submit(
-                ("get", self.item), responder, lambda: self._answer_get(responder, [responder])
-            )
-            return
-        with self._flights:
-            if self._flight is not None:
-                self._flight.append(responder)
-                return
-            flight = self._flight = [responder]
-        if not self._service.submit(
-            ("get", self.item), responder, lambda: self._answer_get(responder, flight)
-        ):
-            self._end_flight(flight)
-
-    def _answer_get(self, responder: Responder, flight: list[Responder]) -> None:
-        failure: Exception | None = None
-        try:
-            payload = Payload.from_wire(responder.request.payload, responder.request.bulk)
-            with self._prioritised("refresh"):
-                answer = self.item.req_get(ItemRequest("GET", self.item.full_key, payload))
-            if not isinstance(answer, Payload):
-                answer = self.payload
-            encoded = answer.encode()
-        except Exception as error:
-            failure = error
-        self._end_flight(flight)
-        for waiting in flight:
-            if failure is not None:
-                waiting.fail(failure)
-            else:
-                waiting.reply(*encoded)
-
-    def _end_flight(self, flight: list[Responder]) -> None:
-        """Let nobody else share what *flight* has found out."""
-        with self._flights:
-            if self._flight is flight:
-                self._flight = None
-
-    def answer_set(self, responder: Responder) -> None:
-        """Answer a SET, after all earlier ones of the item."""
-        request = responder.request
-        if not self.description.settable:
-            raise NotSupported(f"{self.item.key} is not a settable item")
-        if request.bulk is None and not request.payload.keys() & {"value", "shape"}:
-            raise BadValue(f"{self.item.key} is not set: the request has no value")
-        payload = Payload.from_wire(request.payload, request.bulk)
-        responder.acknowledge()
-
-        def carry_out() -> None:
-            try:
-                answer = self.carry_out_set(payload)
-                reply = answer.encode() if isinstance(answer, Payload) else (DONE, None)
-            except Exception as error:
-                self._note_failure(error)
-                responder.fail(error)
-            else:
-                responder.reply(*reply)
-
-        self._service.submit(self, responder, carry_out)
-
-    def _note_failure(self, error: Exception) -> None:
-        if not isinstance(error, (MktlError, ValueError, TypeError, KeyError)):
-            _log.warning("SET of %s failed", self.item.full_key, exc_info=error)
-
-    def carry_out_set(self, payload: Payload) -> Any:
-        """Do the chain of a SET: type check, ``validate``, ``req_set``."""
-        if not self.description.settable:
-            raise NotSupported(f"{self.item.key} is not a settable item")
-        request = ItemRequest("SET", self.item.full_key, payload)
-        request.value = self.description.validate(self.item.from_payload(payload))
-        request.value = self.item.validate(request.value)
-        if self.item.log_on_set:
-            _log.info("SET %s = %r from %s", self.item.full_key, request.value, request.origin)
-        within, self._in_set.active = self._sets_here(), True
-        try:
-            with self._prioritised("set"):
-                return self.item.req_set(request)
-        finally:
-            self._in_set.active = within
-            with self._flights:
-                self._flight = None  # a reading that began before this must not answer later GETs
 
 
 def _kind(payload: Payload) -> str:

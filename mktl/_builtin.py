@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .item import Item
+from .payload import Payload
 from .transport.hosts import hostname
 
 if TYPE_CHECKING:
@@ -103,12 +104,12 @@ class Processor(_Own):
         self._last = (time.monotonic(), time.process_time())
         self.poll(5.0)
 
-    def req_refresh(self) -> float | None:
-        """Return percent of one processor; ``None`` if it was only just asked."""
+    def req_refresh(self) -> Any:
+        """Return percent of one processor; what was known, if it was only just asked."""
         now = (time.monotonic(), time.process_time())
         elapsed = now[0] - self._last[0]
         if elapsed < 0.1:
-            return None if self.timestamp is not None else 0.0
+            return None if self.timestamp is not None else Payload(None)
         used = 100.0 * (now[1] - self._last[1]) / elapsed
         self._last = now
         return used

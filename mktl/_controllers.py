@@ -98,7 +98,7 @@ class ControllerItems:
             controller.on_change(self._reaction(name, controller))
             controller.start()
             figures = partial(self._publish_figures, name, controller)
-            self._daemon.scheduler.add(FIGURES_S, figures, partial(_figures_lane, name))
+            self._daemon.scheduler.add(FIGURES_S, figures, partial(_state_lane, name))
 
     def close(self) -> None:
         """Close all of them, whatever fails on the way."""
@@ -117,24 +117,27 @@ class ControllerItems:
         def react(status: ControllerStatus) -> None:
             # In a lane, as changes have to be told in their order, and not on the line's thread.
             self._daemon.lanes.submit(
-                ("state", name), lambda: self._react(name, controller, status)
+                _state_lane(name), lambda: self._react(name, controller, status)
             )
 
         return react
 
     def _react(self, name: str, controller: ControllerLike, status: ControllerStatus) -> None:
         self._publish(name, status)
-        reading = [
+        using = [
             authority
             for authority in self._daemon.authorities
-            if authority.item.controller is controller and authority.reads_hardware
+            if authority.item.controller is controller
         ]
         if status.state == "Up":
-            for authority in reading:
-                self._daemon.lanes.submit(authority.lane(), authority.poll_once)
+            # What can only be set stays in doubt until it is set again: the hardware may have
+            # lost it with its power.
+            for authority in using:
+                if authority.reads_hardware:
+                    self._daemon.lanes.submit(authority.lane(), authority.poll_once)
             return
         reason = LinkDown(f"controller {name} is {status.state}: {status.error or 'not up yet'}")
-        for authority in reading:
+        for authority in using:
             authority.note_link_lost(reason)
 
     def _publish(self, name: str, status: ControllerStatus) -> None:
@@ -149,5 +152,6 @@ class ControllerItems:
             self._daemon.store[f"{name}_{suffix}"].publish(value)
 
 
-def _figures_lane(name: str) -> tuple[str, str]:
-    return ("figures", name)
+def _state_lane(name: str) -> tuple[str, str]:
+    """One lane for all that is told of a controller, lest an older state should come last."""
+    return ("state", name)

@@ -128,6 +128,18 @@ class Place:
         """Have :meth:`load_items` return *items* from now on."""
         write_atomically(self._path(".json"), encode_json(items))
 
+    def time_of(self, hash_: int) -> float:
+        """Return UNIX seconds at which the hash of the items became *hash_*: now, if it is new."""
+        path = self._path(".hash")
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads(path.read_text())
+            if known["hash"] == hash_:
+                return float(known["time"])
+        now = time.time()
+        with contextlib.suppress(OSError):  # a full disk: the next start finds it new once more
+            write_atomically(path, encode_json({"hash": hash_, "time": now}))
+        return now
+
     def leave(self) -> None:
         """Give the place back."""
         if self._lock is not None:

@@ -41,8 +41,8 @@ class ReferenceNames:
         return None
 
     def perform_poll(self: Item) -> None:  # type: ignore[misc]
-        """Refresh the value and publish it if it changed: our ``req_poll``."""
-        self.req_poll()
+        """Refresh the value and publish it if it changed; the default ``req_poll`` calls it."""
+        self._source.refresh_and_publish(repeat=False)
 
     def perform_set(self: Item, value: Any) -> None:  # type: ignore[misc]
         """Write *value* to the hardware. The default calls what was added as performer."""
@@ -84,3 +84,9 @@ class ReferenceNames:
         if value is None:
             return self._source.payload
         return Payload(value, timestamp)
+
+    def payload_of(self: Item, value: Any, timestamp: float | None = None) -> Payload:  # type: ignore[misc]
+        """Return the payload for *value*, made by an overridden ``to_payload`` if there is one."""
+        if type(self).to_payload is ReferenceNames.to_payload:
+            return Payload(value, timestamp)
+        return self.to_payload(value, timestamp)

@@ -71,9 +71,24 @@ class Service:
 
     def submit(self, lane: Hashable, responder: Responder, job: Callable[[], None]) -> bool:
         """Have *job* answer *responder* in *lane*, unless there is too much to do already."""
-        if self._waiting >= MOST_WAITING:
-            responder.fail(Busy(f"{self.name} is busy: {self._waiting} requests are waiting"))
+        try:
+            self._submit(lane, job)
+        except Busy as error:
+            responder.fail(error)
             return False
+        return True
+
+    def submit_set(self, authority: Authority, job: Callable[[], None]) -> None:
+        """Have *job* done after all earlier SETs of that item.
+
+        Raises:
+            Busy: there is too much to do already.
+        """
+        self._submit(authority, job)
+
+    def _submit(self, lane: Hashable, job: Callable[[], None]) -> None:
+        if self._waiting >= MOST_WAITING:
+            raise Busy(f"{self.name} is busy: {self._waiting} requests are waiting")
         self._count(1)
 
         def counted() -> None:
@@ -82,19 +97,13 @@ class Service:
             finally:
                 self._count(-1)
 
-        if self.lanes.submit(lane, counted):
-            return True
-        self._count(-1)
-        responder.fail(Busy(f"{self.name} is stopping"))
-        return False
+        if not self.lanes.submit(lane, counted):
+            self._count(-1)
+            raise Busy(f"{self.name} is stopping")
 
     def _count(self, change: int) -> None:
         with self._counting:
             self._waiting += change
-
-    def submit_set(self, authority: Authority, job: Callable[[], None]) -> bool:
-        """Have *job* done after all earlier SETs of that item."""
-        return self.lanes.submit(authority, job)
 
     # For the request server.
 
@@ -115,9 +124,9 @@ class Service:
         if authority is None:
             raise UnknownKey(f"this daemon does not contain {key!r}{self._suggestion(key)}")
         if request.kind == GET:
-            authority.answer_get(responder)
+            authority.answers.get(responder)
         else:
-            authority.answer_set(responder)
+            authority.answers.set(responder)
 
     def _answer_bare(self, responder: Responder, name: str) -> None:
         if responder.request.kind != GET or name not in ("_hash", "_catalog"):

@@ -10,7 +10,7 @@ in nothing else:
 ``MKTL_REGISTRY_PORT``   UDP port of registries; default 10103
 ``MKTL_DISCOVERY_PORT``  UDP port of daemons; default 10111
 ``MKTL_FIRST_PORT``      TCP port at which a daemon begins to look for free ones; default 10079
-``MKTL_MAX_MESSAGE``     bytes that one frame may have; default 1 GiB
+``MKTL_MAX_MESSAGE``     bytes that one frame may have; default 256 MiB
 ``MKTL_TIMEOUT``         seconds that a daemon has to acknowledge a request; default 2
 """
 
@@ -89,7 +89,7 @@ def first_port(default: int) -> int:
 
 def max_message() -> int:
     """Return the bytes that one frame from the network may have."""
-    return _number("MKTL_MAX_MESSAGE", 2**30, most=2**62)
+    return _number("MKTL_MAX_MESSAGE", 2**28, most=2**62)
 
 
 def answer_timeout_s() -> float:

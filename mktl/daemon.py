@@ -19,7 +19,7 @@ from .catalog import Block, Origin, hash_items
 from .config import daemon_discovery_port, home
 from .controllers import ControllerLike
 from .description import Description
-from .errors import BadItemDescription, ConfigurationError
+from .errors import BadItemDescription, ConfigurationError, NotSupported
 from .item import Item
 from .lanes import Lanes
 from .persistence import PersistentValues
@@ -83,6 +83,8 @@ class Daemon:
         self._announcer: announcing.Announcer | None = None
         self._block: Block | None = None
         self._was_set_up = False
+        self._on_the_air = False
+        self._hostname = hostname()
         self._place = Place(self.store.name, self.alias)
         try:
             self._start()
@@ -91,7 +93,6 @@ class Daemon:
             raise
 
     def _start(self) -> None:
-        self.started = time.time()
         self.parse_options(self.options)
         self._place.take()
         _process.current().stores.setdefault(self.store.name, self.store)
@@ -150,8 +151,10 @@ class Daemon:
 
         Raises:
             BadItemDescription: the description cannot be used.
-            NotSupported: there is such an item already.
+            NotSupported: there is such an item already, or the daemon is on the air: what it
+                has told clients and registries would no longer be true.
         """
+        self._check_not_on_the_air()
         key = fold(key, "key")
         known = self._descriptions.get(key)
         if known is None or description is not None:
@@ -173,7 +176,11 @@ class Daemon:
 
         Returns:
             *controller*.
+
+        Raises:
+            NotSupported: the daemon is on the air.
         """
+        self._check_not_on_the_air()
         self._controllers.add(fold(name, "name of a controller"), controller)
         return controller
 
@@ -241,6 +248,10 @@ class Daemon:
         self._service.authorities[item.key] = authority
         return authority
 
+    def _check_not_on_the_air(self) -> None:
+        if self._on_the_air:
+            raise NotSupported(f"{self.name} is on the air: add items and controllers in setup()")
+
     def _describe(self) -> None:
         catalog = getattr(self.options, "catalog", None)
         if catalog is not None:
@@ -306,10 +317,10 @@ class Daemon:
                 store=self.store.name,
                 alias=self.alias,
                 uuid=self.uuid,
-                time=time.time(),
-                hash=hash_items(items),
+                time=self._place.time_of(hash_ := hash_items(items)),
+                hash=hash_,
                 items=items,
-                provenance=(Origin(0, hostname(), request_port, publish_port),),
+                provenance=(Origin(0, self._hostname, request_port, publish_port),),
             )
         return self._block
 
@@ -317,6 +328,7 @@ class Daemon:
         assert self._server is not None
         self._announcer = announcing.Announcer(self.block, override=self.override)
         self._announcer.announce_first()
+        self._on_the_air = True
         self._server.start()
         self._service.scheduler.start()
         self._controllers.start()
@@ -324,7 +336,7 @@ class Daemon:
             daemon_discovery_port(), self._server.port, shared=True, name=self.name
         )
         self._announcer.start()
-        self._place.note_address(hostname(), self._server.port)
+        self._place.note_address(self._hostname, self._server.port)
         request_port, publish_port = self.ports
         _log.info(
             "%s is on the air: %d items, requests on port %d, broadcasts on port %d",

@@ -300,7 +300,9 @@ class Item(ReferenceNames, ActsAsValue):
             WrongType: the value has a form that cannot be sent.
         """
         if not isinstance(new_value, Payload):
-            new_value = Payload(new_value, timestamp, quality=quality, reason=reason)
+            new_value = self.payload_of(new_value, timestamp)
+            if quality != "valid":
+                new_value = new_value.having(quality=quality, reason=reason)
         self._source.publish(new_value, repeat=repeat)
 
     # What a daemon's author overrides.
@@ -317,6 +319,9 @@ class Item(ReferenceNames, ActsAsValue):
 
     def req_poll(self, repeat: bool = False) -> None:
         """Refresh the value and publish it if it changed."""
+        if type(self).perform_poll is not ReferenceNames.perform_poll:
+            self.perform_poll()
+            return
         self._source.refresh_and_publish(repeat=repeat)
 
     def req_refresh(self) -> Any:
@@ -335,11 +340,15 @@ class Item(ReferenceNames, ActsAsValue):
         """Carry out a SET; override this to write to the hardware.
 
         ``request.value`` has passed :meth:`validate`. What is raised is the client's answer. An
-        override publishes what is true afterwards, for example by :meth:`req_poll`.
+        override publishes what is true afterwards, for example by :meth:`req_poll`. The default
+        publishes what :meth:`req_refresh` then says, or, if that is not overridden, the value.
         """
         self.perform_set(request.value)
         if self.publish_on_set:
-            self._source.publish(Payload(request.value), repeat=False, must_save=True)
+            from ._authority import Authority
+
+            assert isinstance(self._source, Authority)  # nobody else is asked to carry out a SET
+            self._source.publish_after_set(request.value)
 
     def validate(self, value: Any) -> Any:
         """Return *value*, corrected if need be, or raise; override this to refuse values.
