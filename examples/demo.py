@@ -40,16 +40,15 @@ class Demo:
         self.tour = tour
         self.directory = Path(tempfile.mkdtemp(prefix="mktl-demo-"))
         self.children: list[tuple[str, subprocess.Popen[bytes]]] = []
-        self.environment = {
-            **os.environ,
+        # On this host alone, with files and ports of its own: there may be a real cryostat.
+        self.settings = {
             "MKTL_HOME": str(self.directory / "home"),
             "MKTL_BIND": "127.0.0.1",
             "MKTL_BROADCAST": "127.255.255.255",
             "PATH": f"{COMMANDS}{os.pathsep}{os.environ.get('PATH', '')}",
-            "PYTHONUNBUFFERED": "1",
         }
-        self.own_ports = {} if both_discovery_ports_are_free() and not tour else free_ports()
-        self.environment.update(self.own_ports)
+        self.settings.update(free_ports())
+        self.environment = {**os.environ, **self.settings, "PYTHONUNBUFFERED": "1"}
         self.control = ""
 
     # Processes.
@@ -154,17 +153,6 @@ def show_command(words: tuple[str, ...] | list[str], line: str = "") -> None:
     print(f"  $ {line or shlex.join(words)}", flush=True)
 
 
-def both_discovery_ports_are_free() -> bool:
-    """Return whether the demo can be found without any setting, and is in nobody's way."""
-    for port in (10103, 10111):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", port))
-            except OSError:
-                return False
-    return True
-
-
 def free_ports() -> dict[str, str]:
     """Return settings for discovery on ports of our own."""
     settings = {}
@@ -221,11 +209,11 @@ def tour(demo: Demo) -> None:
 
 def leave_running(demo: Demo) -> None:
     """Say what to type, and wait for Ctrl-C."""
-    print("Everything is left running. In another terminal:\n")
-    print(f"    . {shlex.quote(str(COMMANDS / 'activate'))}")
-    if demo.own_ports:
-        settings = " ".join(f"{name}={value}" for name, value in demo.own_ports.items())
-        print(f"    export MKTL_BROADCAST=127.255.255.255 {settings}")
+    settings = demo.directory / "env"
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in demo.settings.items())
+    settings.write_text("".join(lines))
+    print("Everything is left running. In another terminal, the first line once:\n")
+    print(f"    . {settings}             # finds the demo, and nothing but the demo")
     print("    mark set cryo.setpoint=90")
     print("    mark watch cryo.detector_temp cryo.heater")
     print(f"    marksim ctl {demo.control} cut           # and: restore")

@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Run a daemon: the authority for the items of an instrument.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("words", nargs="+", metavar="FILE.toml | STORE ALIAS", help="what to run")
     parser.add_argument(
@@ -122,6 +123,7 @@ def _run_file(options: argparse.Namespace) -> int:
     from . import runner
 
     checked = wiring.load(options.file)
+    urls = runner.check_urls(checked, options.url)
     if options.describe:
         print(json.dumps(runner.describe(checked), indent=2))
         return EXIT_STOPPED
@@ -129,7 +131,6 @@ def _run_file(options: argparse.Namespace) -> int:
         controllers, items = len(checked.controllers), len(checked.items)
         print(f"{options.file}: {controllers} controllers, {items} items, no problems")
         return EXIT_STOPPED
-    urls = runner.check_urls(checked, options.url)
     with ExitStack() as stack:
         try:
             if options.simulate:

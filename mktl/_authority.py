@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._answers import Answers
 from ._local import LocalSet, says_nothing_new, snapshot
+from ._ratelimit import RateLimitedLog
 from ._reference_names import ReferenceNames
 from .controllers import TurnKind
 from .description import Description
@@ -57,6 +58,8 @@ class Authority:
         self._reading_published = 0
         self._is_saved = False
         self._links_lost = 0
+        self._trouble = RateLimitedLog(_log)
+        self._trouble_is_logged = False
 
     @property
     def reads_hardware(self) -> bool:
@@ -148,7 +151,7 @@ class Authority:
             doubted, self.payload = self.payload, payload
             self._service.broadcast(self._topic, payload)
             self.item._callbacks.deliver(payload)
-        self._log_change_of_quality(doubted, payload)
+        self._log_end_of_trouble(doubted, payload)
         if not_saved is not None:
             raise not_saved
 
@@ -266,6 +269,8 @@ class Authority:
             news: Tell it even though the same kind of error was told last.
         """
         reason = str(error) or type(error).__name__
+        if isinstance(error, LinkDown):
+            reason = reason.partition("; ")[0]  # when it is tried again is soon no longer true
         with self._publishing:
             old = self.payload
             same = old.quality == "invalid" and _kind(old) == type(error).__name__
@@ -276,14 +281,18 @@ class Authority:
             self.payload = doubtful
             self._service.broadcast(self._topic, doubtful)
             self.item._callbacks.deliver(doubtful)
-        if not isinstance(error, LinkDown):  # which the controller itself has logged
-            _log.warning("%s cannot be read: %s", self.item.full_key, reason)
-            if not isinstance(error, MktlError):
-                _log.warning("where that came from", exc_info=error)
+        if isinstance(error, LinkDown):
+            return  # the controller itself has logged it
+        self._trouble_is_logged = self._trouble.warning(
+            "%s cannot be read: %s",
+            self.item.full_key,
+            reason,
+            exc_info=None if isinstance(error, MktlError) else error,
+        )
 
-    def _log_change_of_quality(self, old: Payload, new: Payload) -> None:
-        trouble = old.quality == "invalid" and new.quality != "invalid"
-        if trouble and _kind(old) not in ("", "LinkDown"):
+    def _log_end_of_trouble(self, old: Payload, new: Payload) -> None:
+        if self._trouble_is_logged and old.quality == "invalid" and new.quality != "invalid":
+            self._trouble_is_logged = False
             _log.info("%s is read again", self.item.full_key)
 
     def restore(self, payload: Payload, *, saved: bool) -> None:

@@ -136,7 +136,7 @@ class ControllerItems:
                 if authority.reads_hardware:
                     self._daemon.lanes.submit(authority.lane(), authority.poll_once)
             return
-        reason = LinkDown(f"controller {name} is {status.state}: {status.error or 'not up yet'}")
+        reason = LinkDown(status.error or f"controller {name} is {status.state}: not up yet")
         for authority in using:
             authority.note_link_lost(reason)
 

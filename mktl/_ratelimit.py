@@ -20,15 +20,16 @@ class RateLimitedLog:
         self._unlogged = 0
         self.count = 0
 
-    def warning(self, message: str, *args: object) -> None:
-        """Count an event, and log it if it is time to."""
+    def warning(self, message: str, *args: object, exc_info: BaseException | None = None) -> bool:
+        """Count an event, and log it if it is time to; return whether it was logged."""
         now = time.monotonic()
         with self._lock:
             self.count += 1
             if now < self._next:
                 self._unlogged += 1
-                return
+                return False
             self._next = now + self._interval_s
             unlogged, self._unlogged = self._unlogged, 0
         suffix = f" ({unlogged} more like it since the last such line)" if unlogged else ""
-        self._log.warning(message + "%s", *args, suffix)
+        self._log.warning(message + "%s", *args, suffix, exc_info=exc_info)
+        return True

@@ -14,6 +14,7 @@ from ._authority import Authority
 from ._builtin import add_builtin_items, builtin_descriptions
 from ._controllers import ControllerItems
 from ._identity import Place, read_items
+from ._rivals import RivalSearch
 from ._service import Service
 from .catalog import Block, Origin, hash_items
 from .config import daemon_discovery_port, home
@@ -327,7 +328,9 @@ class Daemon:
     def _go_on_the_air(self) -> None:
         assert self._server is not None
         self._announcer = announcing.Announcer(self.block, override=self.override)
+        rivals = RivalSearch(self.block)
         self._announcer.announce_first()
+        rivals.check()
         self._on_the_air = True
         self._server.start()
         self._service.scheduler.start()

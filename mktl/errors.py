@@ -194,6 +194,9 @@ class RemoteError(MktlError):
     """An error that a daemon reported under a name that has no better class here."""
 
 
+_DELIBERATE = (ValueError, TypeError, KeyError, RuntimeError, OSError)
+"""Built-in errors that authors raise to refuse something or to report trouble."""
+
 _BY_WIRE_TYPE: dict[str, type[MktlError]] = {
     "ValueError": BadValue,
     "TypeError": WrongType,
@@ -214,7 +217,11 @@ def error_to_wire(error: BaseException) -> dict[str, Any]:
         return {**fields, "class": type(error).__name__}
     if isinstance(error, KeyError) and len(error.args) == 1:
         return {"type": type(error).__name__, "text": str(error.args[0])}
-    return {"type": type(error).__name__, "text": str(error) or type(error).__name__}
+    name, text = type(error).__name__, str(error)
+    if not isinstance(error, _DELIBERATE):
+        # A mistake in somebody's code: "division by zero" alone would leave a person guessing.
+        text = f"{name} in the code of the daemon: {text}"
+    return {"type": name, "text": text or name}
 
 
 def error_from_wire(fields: object) -> MktlError:

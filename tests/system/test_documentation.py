@@ -44,3 +44,17 @@ def test_the_instrument_file_of_the_readme_is_an_extract_of_the_example() -> Non
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_items_of_other_types_work_as_the_guide_says(tmp_path: Path) -> None:
+    (code,) = (block for block in blocks("docs/daemons.md", "python") if "class Camera" in block)
+    (tmp_path / "camera.py").write_text(code)
+    with running(["markd", "lab", "cam", "-m", "camera"], ready="on the air", cwd=tmp_path):
+        lab = mktl.get("lab")
+        assert lab["frame"].value.shape == (480, 640)
+        lab["exposure"].set(0.1)
+        assert lab["exposure"].value == pytest.approx(0.08)
+        with pytest.raises(ValueError, match="at least"):
+            lab["exposure"].set(0.001)
+        lab["mode"].formatted = "video"
+        assert lab["mode"] == 1

@@ -239,3 +239,13 @@ def test_a_client_that_only_listens_follows_a_daemon_to_other_ports(
             assert ports_in(second.stderr_text) != before
             assert run_cli("mark", "set", "cryo.temp=78").returncode == 0
             wait_until(lambda: 78 in heard, 30, "the value from the other ports")
+
+
+def test_without_a_registry_a_daemon_finds_out_that_its_keys_are_held(tmp_path: Path) -> None:
+    with (
+        keeper(tmp_path, "cryo", "cold", ["temp"]),
+        keeper(tmp_path, "cryo", "other", ["temp"], ready="does not start") as second,
+    ):
+        assert second.wait() == 3
+        assert "temp of store cryo is held by cryo.cold" in second.stderr_text
+        assert "stop it first" in second.stderr_text
