@@ -93,7 +93,13 @@ def _matching(
     if not store.refresh():
         outcome.unanswered(f"nobody answered about {store.name}: this is what was known before")
     known = descriptions(store)
-    keys = [key for key in known if not pattern or fnmatchcase(key, pattern)]
+    # As a shell hides files whose names begin with a dot: "cryo.*" means the instrument.
+    keys = [
+        key
+        for key in known
+        if not pattern
+        or (fnmatchcase(key, pattern) and key.startswith("_") <= pattern.startswith("_"))
+    ]
     if not keys:
         raise UnknownKey(f"{store.name} has no item that matches {pattern!r}")
     return [key for key in keys if wanted(known[key])]

@@ -49,6 +49,8 @@ def test_get_expands_patterns_and_bare_stores(daemon: Child) -> None:
     matched = run_cli("mark", "get", "cryo.*temp*").stdout
     assert re.findall(r"^\S+(?=:)", matched, re.MULTILINE) == ["cryo.broken_temp", "cryo.temp"]
     assert run_cli("mark", "get", "-s", "cryo", "mo?e").stdout == "cryo.mode: Off\n"
+    assert run_cli("mark", "get", "cryo._*pid").stdout.startswith("cryo._tc1pid: ")
+    assert run_cli("mark", "get", "cryo.*pid").returncode == 1  # what is hidden has to be named
     keys = re.findall(r"^cryo\.(\w+):", run_cli("mark", "get", "cryo").stdout, re.MULTILINE)
     assert [key for key in keys if not key.startswith("_")] == sorted(OWN)
     assert "_tc1clk" in keys
