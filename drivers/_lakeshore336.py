@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
 
-from mktl.errors import BadValue
+from mktl.errors import BadValue, DeviceLost
 
 __all__ = [
     "ESR_BITS",
@@ -24,12 +24,15 @@ __all__ = [
     "POWER_ON",
     "READING_BITS",
     "SENSOR_TYPES",
+    "SWITCHED_OFF",
     "UNITS",
     "Alarm",
     "OutputMode",
     "Ramp",
     "SensorInput",
     "bits_in_words",
+    "check_lost_reply",
+    "errors_in_words",
     "input_letter",
     "number",
     "one_of",
@@ -64,6 +67,7 @@ ESR_BITS = {
 }
 ESR_ERRORS = 4 | 8 | 16 | 32
 POWER_ON = 128
+SWITCHED_OFF = "the instrument was switched off and on"
 OPERATION_BITS = {
     0: "Alarm",
     1: "Sensor overload",
@@ -98,6 +102,7 @@ _ANALOG_RANGES = {0: "Off", 1: "On"}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(E[+-]?\d+)?")
 _SIGNED = re.compile(r"[+-]\d+(\.\d*)?(E[+-]?\d+)?")
 _INTEGER = re.compile(r"\d{1,3}")
+_ESR_AT_END = re.compile(r".*;(\d{1,3})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +173,29 @@ def bits_in_words(value: int, names: dict[int, str]) -> str:
     return ", ".join(
         f"{names.get(bit, 'unknown')} ({1 << bit})" for bit in range(8) if value & 1 << bit
     )
+
+
+def errors_in_words(esr: int) -> str:
+    """Name the errors in the event status register, each with its weight."""
+    return bits_in_words(esr & ESR_ERRORS, ESR_BITS)
+
+
+def check_lost_reply(reply: str) -> str:
+    """Look at the status register in a reply that nobody gets: reading it has cleared it.
+
+    Raises:
+        DeviceLost: the instrument was switched on since the register was last read.
+    """
+    found = _ESR_AT_END.fullmatch(reply)
+    esr = int(found[1]) if found else 0
+    if esr & POWER_ON:
+        raise DeviceLost(SWITCHED_OFF)
+    if esr & ESR_ERRORS:
+        return (
+            f"the instrument reports {errors_in_words(esr)}; something that was sent and not "
+            f"answered may have been refused"
+        )
+    return ""
 
 
 def to_float(text: str) -> float:

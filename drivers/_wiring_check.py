@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from drivers._suggest import suggestion
@@ -12,13 +12,13 @@ from drivers.catalog import driver_class
 from drivers.channel import Channel, find_channel
 from drivers.controller import Controller
 from drivers.wiring import ControllerSpec, InstrumentFile, ItemSpec, Problem
-from mktl.errors import ConfigurationError, UnknownKey
+from mktl.description import Description
+from mktl.errors import BadItemDescription, ConfigurationError, UnknownKey
 
 __all__ = ["Checker"]
 
 _NAME = re.compile(r"[A-Za-z0-9_:+-]+")
 _TOP_KEYS = ("store", "alias", "controllers", "items")
-_TYPES = ("boolean", "bulk", "enumerated", "mask", "numeric", "numeric array", "string")
 _BOTH_KEYS = (
     "description",
     "units",
@@ -31,20 +31,9 @@ _BOTH_KEYS = (
 )
 _CHANNEL_KEYS = ("channel", "poll_s", *_BOTH_KEYS)
 _PLAIN_KEYS = ("type", "enumerators", "initial", "persist", *_BOTH_KEYS)
-_LIMIT_KEYS = ("warning", "alarm", "hysteresis", "delay_s")
-_TRACK_KEYS = ("item", "tolerance", "within_s")
+_NOT_WATCHED = ("limits", "deadband", "tracks")
 # What a daemon adds for each controller (design.md, "A controller"), later parts included.
 _STATUS_SUFFIXES = ("link", "error", "errors", "latency", "load", "raw", "trace", "traffic")
-_KINDS: dict[str, tuple[type, str]] = {
-    "description": (str, "a text"),
-    "format": (str, "a text"),
-    "units": (str | dict, "a text"),  # type: ignore[dict-item]
-    "settable": (bool, "true or false"),
-    "persist": (bool, "true or false"),
-    "enumerators": (dict, "a table of texts"),
-    "type": (str, "a text"),
-}
-
 Path = tuple[str, ...]
 
 
@@ -59,6 +48,7 @@ class Checker:
         self._controllers: dict[str, ControllerSpec] = {}
         self._channels: dict[str, tuple[Channel, ...]] = {}
         self.problems: list[Problem] = []
+        self.notes: list[Problem] = []
 
     def sorted_problems(self) -> tuple[Problem, ...]:
         """Return them in the order of the file."""
@@ -75,7 +65,7 @@ class Checker:
             for written, table in self._tables("items")
             if (key := self._key(("items", written))) is not None
         )
-        return InstrumentFile(store, alias, self._controllers, items)
+        return InstrumentFile(store, alias, self._controllers, items, tuple(self.notes))
 
     # --- names ------------------------------------------------------------------------------------
 
@@ -181,13 +171,14 @@ class Checker:
             self._known(path, table, (*_CHANNEL_KEYS, "controller"))
         else:
             self._known(path, table, _CHANNEL_KEYS if bound else _PLAIN_KEYS)
-        for field, (kind, what) in _KINDS.items():
-            if field in table and not isinstance(table[field], kind):
-                self._problem((*path, field), f"must be {what}, not {table[field]!r}")
-        self._item_numbers(path, table)
+        self._poll_s(path, table)
         controller, channel = self._channel(path, table) if bound else (None, None)
         overrides = {k: v for k, v in table.items() if k not in ("channel", "poll_s")}
-        description = self._merged(path, channel, overrides)
+        if channel is not None or not bound:
+            description = self._checked(path, key, channel, overrides)
+        else:
+            description = dict(overrides)  # its own problem was told already
+        self._note_what_is_not_watched(path, overrides)
         poll_s = table.get("poll_s", channel.poll_s if channel else None)
         channel_path = channel.path if channel else None
         return key, ItemSpec(key, controller, channel_path, poll_s, description, overrides)
@@ -219,48 +210,53 @@ class Checker:
             self._problem(path, str(error))
             return name, None
 
-    def _item_numbers(self, path: Path, table: Mapping[str, Any]) -> None:
-        if "poll_s" in table and not (_is_number(table["poll_s"]) and table["poll_s"] > 0):
-            value = table["poll_s"]
+    def _poll_s(self, path: Path, table: Mapping[str, Any]) -> None:
+        value = table.get("poll_s", 1)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and math.isfinite(value) and value > 0):
             self._problem((*path, "poll_s"), f"must be a positive number, not {value!r}")
-        if "deadband" in table and not (_is_number(table["deadband"]) and table["deadband"] >= 0):
-            self._problem((*path, "deadband"), f"must be a number, not {table['deadband']!r}")
-        if "range" in table:
-            self._pair((*path, "range"), table["range"])
-        kind = table.get("type")
-        if isinstance(kind, str) and kind not in _TYPES:
-            self._problem((*path, "type"), f"unknown type {kind!r}: {suggestion(kind, _TYPES)}")
-        for field, keys in (("limits", _LIMIT_KEYS), ("tracks", _TRACK_KEYS)):
-            if field in table:
-                self._inner((*path, field), table[field], keys)
 
-    def _inner(self, path: Path, table: Any, keys: tuple[str, ...]) -> None:
-        if not isinstance(table, dict):
-            self._problem(path, f"must be a table with some of {', '.join(keys)}")
+    def _note_what_is_not_watched(self, path: Path, overrides: Mapping[str, Any]) -> None:
+        found = [field for field in _NOT_WATCHED if field in overrides]
+        if not found:
             return
-        self._known(path, table, keys)
-        for field in ("warning", "alarm"):
-            if field in table and field in keys:
-                self._pair((*path, field), table[field])
+        text = f"{' and '.join(found)} are not watched yet: no alarm will come of it"
+        if found == ["deadband"]:
+            text = "deadband is not watched yet: every change is published"
+        self.notes.append(Problem(".".join(path), text, self._line((*path, found[0]))))
 
-    def _pair(self, path: Path, value: Any) -> None:
-        if not _is_pair(value):
-            self._problem(path, f"must be [low, high], two numbers, not {value!r}")
-
-    def _merged(
-        self, path: Path, channel: Channel | None, overrides: Mapping[str, Any]
+    def _checked(
+        self, path: Path, key: str, channel: Channel | None, overrides: Mapping[str, Any]
     ) -> dict[str, Any]:
-        if channel is None:
-            return dict(overrides)
+        """Return the whole description, and find each of its fields that is wrong."""
+        merged = dict(overrides) if channel is None else self._merged(path, channel, overrides)
+        left = dict(merged)
+        while True:
+            try:
+                checked = Description.from_json(key, left)
+            except BadItemDescription as error:
+                field, _, predicate = str(error).partition(f"{key}: ")[2].partition(" ")
+                self._problem((*path, field), predicate)
+                if left.pop(field, None) is None:
+                    return merged  # a field that has to be there
+            else:
+                break
+        own = channel.item.get("range") if channel else None
+        if own and checked.range and not self._is_within(checked.range, own):
+            self._problem((*path, "range"), f"{left['range']} is not within the driver's {own}")
+        return merged
+
+    @staticmethod
+    def _is_within(bounds: Sequence[Any], own: Sequence[Any]) -> bool:
+        low, high = bounds
+        return low is not None and high is not None and own[0] <= low and high <= own[1]
+
+    def _merged(self, path: Path, channel: Channel, overrides: Mapping[str, Any]) -> dict[str, Any]:
         merged = {**channel.item, **overrides}
         if "units" in overrides and channel.item.get("units"):
             merged["units"] = self._shown_units(path, channel, overrides["units"])
         if overrides.get("settable") and channel.write is None:
             self._problem((*path, "settable"), f"channel {channel.path!r} cannot be set")
-        wanted: Any = overrides.get("range")
-        own = channel.item.get("range")
-        if own and _is_pair(wanted) and not own[0] <= wanted[0] <= wanted[1] <= own[1]:
-            self._problem((*path, "range"), f"{wanted} is not within the driver's {own}")
         return merged
 
     def _shown_units(self, path: Path, channel: Channel, units: Any) -> dict[str, str]:
@@ -292,21 +288,9 @@ class Checker:
                 self._problem((*path, key), f"unknown key: {near}")
 
     def _problem(self, path: Path, text: str) -> None:
-        line = next(
-            (self._lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self._lines),
-            None,
-        )
-        self.problems.append(Problem(".".join(path), text, line))
+        self.problems.append(Problem(".".join(path), text, self._line(path)))
 
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_pair(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(map(_is_number, value))
-        and value[0] < value[1]
-    )
+    def _line(self, path: Path) -> int | None:
+        """Return the line of *path*, or of what it stands in."""
+        parts = (path[:n] for n in range(len(path), 0, -1))
+        return next((self._lines[part] for part in parts if part in self._lines), None)

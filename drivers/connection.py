@@ -26,6 +26,8 @@ class Connection:
         """Before this moment nothing may be sent."""
         self.used_at = time.monotonic()
         """When the last exchange ended well."""
+        self.thrown_away = b""
+        """The end of what came and was given to nobody, since this was last emptied."""
         self.suspect = ""
         """Why an answer might be to another question; empty while all is well."""
 
@@ -59,7 +61,13 @@ class Connection:
         Raises:
             DeviceLost: the port broke meanwhile.
         """
-        return self._replies.clear() + self._port.discard()
+        stale = self._replies.clear() + self._port.discard()
+        self.throw_away(stale)
+        return stale
+
+    def throw_away(self, data: bytes) -> None:
+        """Note that *data* is given to nobody."""
+        self.thrown_away = (self.thrown_away + data)[-2 * self._settings.longest_reply :]
 
     def drain(self, *, quiet_s: float | None = None) -> None:
         """Read and forget until nothing has come for *quiet_s*.
@@ -69,9 +77,10 @@ class Connection:
             DeviceLost: the port broke.
         """
         quiet_s = quiet_s or self._settings.quiet_s
-        self._replies.clear()
+        self.throw_away(self._replies.clear())
         end = time.monotonic() + self._settings.drain_s + quiet_s
         while data := self._port.read(time.monotonic() + quiet_s):
+            self.throw_away(data)
             if time.monotonic() > end:
                 raise ProtocolMismatch(
                     f"bytes keep coming that nobody asked for, the last ones {data[-40:]!r}"
@@ -93,6 +102,7 @@ class Connection:
         if reply:
             answer = self.read_reply(deadline)
             if extra := self._replies.clear():
+                self.throw_away(answer + self._settings.reply_end + extra)
                 raise ProtocolMismatch(f"{answer!r} came back, and then {extra!r}")
         self.used_at = time.monotonic()
         self.suspect = ""

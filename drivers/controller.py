@@ -171,15 +171,17 @@ class Controller:
             BadValue: *text* cannot be sent.
             DeviceError: as for :meth:`Line.exchange`.
         """
-        reply = self._line.exchange(self._message(text), timeout_s=timeout_s)
-        try:
-            answer = reply.decode("ascii")
-        except UnicodeDecodeError:
-            answer = ""
-        if not answer.isprintable() or (reply and not answer):
-            with self.turn():
+        message = self._message(text)
+        # One turn to the end: a line that is out of step must not be anybody else's meanwhile.
+        with self.turn():
+            reply = self._line.exchange(message, timeout_s=timeout_s)
+            try:
+                answer = reply.decode("ascii")
+            except UnicodeDecodeError:
+                answer = ""
+            if not answer.isprintable() or (reply and not answer):
                 raise ProtocolMismatch(f"{self.label}: asked {text!r}, and {reply!r} came back")
-        return answer
+            return answer
 
     def tell(self, text: str) -> None:
         """Send *text*, to which no reply is due.

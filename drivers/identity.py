@@ -18,6 +18,7 @@ class IdentityCheck:
         """Take the query, its answer and the deadline from *settings*."""
         self._identity = settings.identity
         self._timeout_s = settings.timeout_s
+        self._reply_end = settings.reply_end
         self._owed = False
 
     @property
@@ -63,6 +64,7 @@ class IdentityCheck:
             if identity.reply.fullmatch(text):
                 break
             other = answer
+            connection.throw_away(answer + self._reply_end)
         if owed:
             # An earlier identification query got no answer: this may have been it, and the
             # answer to ours still be on its way.
@@ -71,8 +73,11 @@ class IdentityCheck:
         connection.used_at = time.monotonic()
         return text
 
-    def resynchronise(self, connection: Connection) -> None:
+    def resynchronise(self, connection: Connection) -> str:
         """Put *connection* back in step: what was asked before cannot be answered after this.
+
+        Returns:
+            What the replies that nobody got said besides; empty if nothing.
 
         Raises:
             DeviceError: that failed, or cannot be done; the port must be opened anew.
@@ -81,5 +86,15 @@ class IdentityCheck:
         connection.drain()
         if self._identity is None:
             raise DeviceLost("there is no identification query to get back in step with")
-        self.ask(connection)
+        answer = self.ask(connection)
+        told = self._check(connection, answer)
         connection.suspect = ""
+        return told
+
+    def _check(self, connection: Connection, answer: str) -> str:
+        thrown_away, connection.thrown_away = connection.thrown_away, b""
+        if self._identity is None or self._identity.check is None:
+            return ""
+        lost = (one.decode("ascii", "replace") for one in thrown_away.split(self._reply_end))
+        told = [self._identity.check(text) for text in (*filter(None, lost), answer)]
+        return "; ".join(filter(None, told))

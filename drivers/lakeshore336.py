@@ -54,6 +54,7 @@ class LakeShore336(Controller):
         identity=Identity(
             ask=b"*IDN?;*ESR?\n",
             reply=re.compile(r"LSCI,MODEL336,[^;]*;\d{1,3}"),
+            check=ls.check_lost_reply,
         ),
     )
 
@@ -378,11 +379,12 @@ class LakeShore336(Controller):
                 f"{self.label}: asked {sent!r}, and {esr!r} came back for the status register; "
                 f"the line is put back in step before anything else is sent"
             ) from error
-        if bits & ls.ESR_ERRORS:
-            raise DeviceRefused(
-                f"{self.label}: {sent!r} was refused: "
-                f"{ls.bits_in_words(bits & ls.ESR_ERRORS, ls.ESR_BITS)}; nothing was changed"
-            )
         if bits & ls.POWER_ON:
             # What it was set to is lost: connecting again sends what is to be restored.
-            self._line.reconnect("the instrument was switched off and on")
+            self._line.reconnect(ls.SWITCHED_OFF)
+        if bits & ls.ESR_ERRORS:
+            raise DeviceRefused(
+                f"{self.label}: after {sent!r} the instrument reports {ls.errors_in_words(bits)}: "
+                f"most likely it refused that and changed nothing, but the register tells of all "
+                f"that went wrong since it was last read, for another host too"
+            )

@@ -35,7 +35,6 @@ from mktl.errors import (
 __all__ = ["Line"]
 
 _log = logging.getLogger(__name__)
-
 _JOIN_S = 1.0
 
 
@@ -186,8 +185,7 @@ class Line:
         """
         timeout_s = self.settings.timeout_s if timeout_s is None else timeout_s
         with self.turn():
-            connection = self._make_ready()
-            begin = time.monotonic()
+            connection, begin = self._make_ready(), time.monotonic()
             try:
                 answer = connection.exchange(message, begin + timeout_s, reply=reply)
             except DeviceError as error:
@@ -233,31 +231,32 @@ class Line:
 
     def _resynchronise(self, connection: Connection) -> None:
         why = connection.suspect
-        _log.debug("%s: putting the line back in step: %s", self.label, why)
         try:
-            self._identity.resynchronise(connection)
+            told = self._identity.resynchronise(connection)
         except DeviceError as error:
             self._lose(connection, f"{why}; after that, {error}")
             raise LinkDown(self._link.why_not()) from error
+        if told:
+            _log.warning("%s: %s (%s)", self.label, told, why)
+            self._link.note_error(f"{self.label}: {told} ({why})")
 
     def _failure(
         self, connection: Connection, error: DeviceError, message: bytes, timeout_s: float
     ) -> DeviceError:
         """Say what became of *message*, and see to what must happen next."""
         self._identity.unanswered(message)
+        unknown = "it may or may not have been carried out"
         if isinstance(error, DeviceLost):
             self._lose(connection, str(error))
-            return DeviceLost(
-                f"{self.label}: {error} while {message!r} was under way; it may or may not have "
-                f"been carried out; "
-                f"{'the controller was closed' if self._closing.is_set() else 'connecting again'}"
-            )
+            after = "the controller was closed" if self._closing.is_set() else "connecting again"
+            text = f"{self.label}: {error} while {message!r} was under way; {unknown}; {after}"
+            return DeviceLost(text)
         self._wake.set()
         after = "the line is put back in step before anything else is sent"
         if isinstance(error, DeviceTimeout):
             return DeviceTimeout(
                 f"{self.label}: no complete answer to {message!r} within {timeout_s:g} s: "
-                f"{error}; {after}"
+                f"{error}; {unknown}; {after}"
             )
         return ProtocolMismatch(f"{self.label}: asked {message!r}: {error}; {after}")
 
@@ -330,6 +329,7 @@ class Line:
                 connection.pause()
                 connection.drain()
                 who = self._identity.ask(connection)
+                connection.thrown_away = b""
                 self._on_connect()
             with self._lock:
                 if self._connection is not connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -22,6 +23,11 @@ class Identity:
     reply: re.Pattern[str]
     """What the whole answer (without terminator) of the right device looks like. No other query of
     the driver may have an answer like it: the line is resynchronised on it."""
+    check: Callable[[str], str] | None = None
+    """Called while the link is up, with each reply that nobody gets to see: what is thrown away
+    when the line is put back in step, and the answer to the query itself. It returns what else
+    people should know of it (empty: nothing), and raises DeviceLost where the device has forgotten
+    its settings: the link is then taken down and made anew, ``restore`` included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

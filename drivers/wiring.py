@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with an instrument file."""
+    """One thing that is wrong with an instrument file, or that one should know of it."""
 
     where: str
     """The key in question, such as ``items.setpoint.range``."""
@@ -109,6 +109,8 @@ class InstrumentFile:
     """By name."""
     items: Mapping[str, ItemSpec]
     """By key."""
+    notes: tuple[Problem, ...] = ()
+    """What is good, but not all that one would take it for: to be told by ``--check``."""
 
     def open_controllers(self, urls: Mapping[str, str] | None = None) -> dict[str, Controller]:
         """Open all controllers; they do not connect before they are started.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,8 @@ from .logs import add_log_options, set_up_logs
 from .supervision import EXIT_CODES, EXIT_STOPPED, EXIT_USAGE, Stoppable, supervise
 
 __all__ = ["main"]
+
+_log = logging.getLogger("markd")
 
 _EPILOG = f"""\
 examples:
@@ -130,7 +133,11 @@ def _run_file(options: argparse.Namespace) -> int:
     if options.check:
         controllers, items = len(checked.controllers), len(checked.items)
         print(f"{options.file}: {controllers} controllers, {items} items, no problems")
+        for note in checked.notes:
+            print(f"  note: {note}")
         return EXIT_STOPPED
+    for note in checked.notes:
+        _log.warning("%s: %s", options.file, note)
     with ExitStack() as stack:
         try:
             if options.simulate:

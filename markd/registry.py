@@ -6,19 +6,31 @@ It keeps no values and is asked for none; clients that have found their daemons 
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from mktl import config, directory
 from mktl.catalog import Block, Conflict, find_conflicts
-from mktl.errors import BadMessage, BadValue, CatalogConflict, MktlError, UnknownKey
+from mktl.errors import (
+    BadMessage,
+    BadName,
+    BadValue,
+    CatalogConflict,
+    MktlError,
+    NoAnswer,
+    UnknownKey,
+)
 from mktl.lanes import Lanes
 from mktl.protocol.message import GET, decode_json, encode_json
 from mktl.protocol.names import fold, split
+from mktl.replies import read_reply
 from mktl.transport.beacon import Beacon
+from mktl.transport.client import RequestClient
 from mktl.transport.hosts import hostname
 from mktl.transport.ports import REQUEST_PORTS, bind, reserved_ports
 from mktl.transport.server import RequestServer, Responder
@@ -29,6 +41,11 @@ from .supervision import EXIT_CODES, supervise
 __all__ = ["Registry", "main"]
 
 _log = logging.getLogger(__name__)
+
+_CALL = ("call",)
+"""The lane of the call at the start; the others are stores."""
+_MOST_PROBES = 32
+"""How many daemons are asked at the same time whether they are still there."""
 
 
 class Registry:
@@ -42,6 +59,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._files = config.home() / "registry"
+        self._hostname = hostname()  # found out once: it may ask a name server
         self._lock = threading.Lock()
         self._blocks: dict[str, Block] = {}
         self._stopped = threading.Event()
@@ -56,10 +74,10 @@ class Registry:
             raise
         self._load()
         self._server.start()
-        self._lanes.submit("call", self._call_daemons)
+        self._lanes.submit(_CALL, self._call_daemons)
         _log.info(
             "the registry is on the air at %s:%d, %d blocks known",
-            hostname(),
+            self._hostname,
             self._server.port,
             len(self._blocks),
         )
@@ -102,24 +120,28 @@ class Registry:
             self._blocks[block.uuid] = block
 
     def _enter(self, block: Block) -> None:
+        data = encode_json(block.to_json())  # before it is known: what has no JSON is not taken in
         with self._lock:
             known = self._blocks.get(block.uuid)
             self._blocks[block.uuid] = block
         if known != block:
             _log.info("%s is known now, at %s", block.name, block.daemon)
-            self._write(block)
+            self._write(block, data)
 
-    def _write(self, block: Block) -> None:
+    def _write(self, block: Block, data: bytes) -> None:
         try:
-            config.write_atomically(self._path(block), encode_json(block.to_json()))
+            config.write_atomically(self._path(block), data)
         except OSError as error:
             _log.error("%s was not written, a restart would forget it: %s", block.name, error)
 
     def _forget(self, block: Block) -> None:
         with self._lock:
             self._blocks.pop(block.uuid, None)
-        self._path(block).unlink(missing_ok=True)
         _log.warning("%s (uuid %s) is forgotten, as was asked for", block.name, block.uuid)
+        try:
+            self._path(block).unlink(missing_ok=True)
+        except OSError as error:
+            _log.error("%s stays on disk, a restart would bring it back: %s", block.name, error)
 
     def _known(self) -> list[Block]:
         with self._lock:
@@ -141,7 +163,7 @@ class Registry:
                 raise BadMessage(f"the block of {block.name} does not say where its daemon is")
             override = isinstance(fields, dict) and fields.get("override") is True
             responder.acknowledge()
-            self._lanes.submit(block.store, lambda: self._consider(responder, block, override))
+            self._in_turn(block, lambda: self._consider(responder, block, override))
         else:
             raise BadValue(f"a registry holds no items: {request.target!r} cannot be set here")
 
@@ -154,7 +176,7 @@ class Registry:
         if name == "_hash":
             self._answer_hashes(responder, blocks)
             return
-        host, port = hostname(), self._server.port
+        host, port = self._hostname, self._server.port
         value = {block.uuid: block.passed_on_by(host, port).to_json() for block in blocks}
         responder.reply(encode_json({"value": value}))
 
@@ -165,18 +187,25 @@ class Registry:
             hashes.setdefault(block.store, {})[block.uuid] = block.hash
         responder.reply(encode_json({"value": hashes}))
 
+    def _in_turn(self, block: Block, job: Callable[[], None]) -> None:
+        """Have *job* decide about *block*: one at a time in a store, lest two pass each other."""
+        self._lanes.submit(block.store, job)
+
     def _consider(self, responder: Responder, block: Block, override: bool) -> None:
-        """Accept or refuse *block*. One store at a time, lest two of them pass each other."""
+        """Accept or refuse *block*, and say so: who was acknowledged waits for the reply."""
+        # What travels with the announcement, and is no part of the block.
+        block.extra.pop("override", None)
         try:
             self._resolve(find_conflicts(block, self._known()), override)
+            self._enter(block)
         except MktlError as error:
             _log.warning("%s at %s is refused: %s", block.name, block.daemon, error)
             responder.fail(error)
-            return
-        # What travels with the announcement, and is no part of the block.
-        block.extra.pop("override", None)
-        self._enter(block)
-        responder.reply(b'{"value":true}')
+        except Exception as error:
+            _log.exception("%s at %s is refused", block.name, block.daemon)
+            responder.fail(error)
+        else:
+            responder.reply(b'{"value":true}')
 
     def _resolve(self, conflicts: list[Conflict], override: bool) -> None:
         """Forget what is in the way, as far as that is asked for and allowed.
@@ -184,8 +213,8 @@ class Registry:
         Raises:
             CatalogConflict: something stays in the way.
         """
-        for conflict in conflicts:
-            if _answers(conflict.other):
+        for conflict, there in zip(conflicts, _are_there(conflicts), strict=True):
+            if there:
                 raise CatalogConflict(f"{conflict.reason}, and that one answers: stop it first")
             if conflict.same_daemon:
                 continue  # it has moved: its old address is dead, its identity is the same
@@ -203,35 +232,75 @@ class Registry:
         addresses = directory.call_daemons(wait_s=1.0)
         answers = directory.ask(addresses, "_hash", timeout_s=config.answer_timeout_s())
         for address, value in answers.values.items():
-            stores = value if isinstance(value, dict) else {}
-            for name in stores:
-                self._ask_about(fold(name, "store"), address)
+            for name in value if isinstance(value, dict) else ():
+                try:
+                    store = fold(name, "store")
+                except BadName as error:
+                    _log.warning("%s:%d has a store that is not asked for: %s", *address, error)
+                else:
+                    self._ask_about(store, address)
 
     def _ask_about(self, store: str, address: directory.Address) -> None:
-        blocks, _failures = directory.ask_catalog(
-            store, [address], timeout_s=config.answer_timeout_s()
-        )
-        for block in blocks:
-            if block.daemon is None:
-                continue
-            try:
-                self._resolve(find_conflicts(block, self._known()), override=False)
-            except CatalogConflict as error:
-                _log.error("%s at %s:%d is not taken in: %s", block.name, *address, error)
-            else:
-                self._enter(block)
+        timeout_s = config.answer_timeout_s()
+        answers = directory.ask([address], f"{store}._catalog", timeout_s=timeout_s)
+        for value in answers.values.values():
+            for fields in value.values() if isinstance(value, dict) else ():
+                try:
+                    block = Block.from_json(fields)
+                except MktlError as error:
+                    _log.warning("a block of %s from %s:%d is not used: %s", store, *address, error)
+                    continue
+                if block.store == store and block.daemon is not None:
+                    self._in_turn(block, functools.partial(self._take_in, block))
+
+    def _take_in(self, block: Block) -> None:
+        try:
+            self._resolve(find_conflicts(block, self._known()), override=False)
+        except CatalogConflict as error:
+            _log.error("%s at %s is not taken in: %s", block.name, block.daemon, error)
+        else:
+            self._enter(block)
 
 
-def _answers(block: Block) -> bool:
-    """Return whether the daemon of *block* is still there, and is that daemon."""
+def _are_there(conflicts: list[Conflict]) -> list[bool]:
+    """Return for each of *conflicts* whether the other daemon is there, all asked at once."""
+    if not conflicts:
+        return []
+    most = min(len(conflicts), _MOST_PROBES)
+    with ThreadPoolExecutor(most, thread_name_prefix="registry-probe") as pool:
+        return list(pool.map(lambda conflict: _is_there(conflict.other), conflicts))
+
+
+def _is_there(block: Block) -> bool:
+    """Return whether the daemon of *block* is still there, and is that daemon.
+
+    It is not if nothing at its address takes or acknowledges a request, or if what answers there
+    knows of no such clock. Whatever else it says, however late, it lives.
+    """
     origin = block.daemon
     if origin is None:
         return False
-    clock = f"{block.store}._{block.alias}clk"
-    answers = directory.ask(
-        [(origin.hostname, origin.rep)], clock, timeout_s=config.answer_timeout_s() / 2
-    )
-    return bool(answers.values)
+    timeout_s = config.answer_timeout_s()
+    client = RequestClient(origin.hostname, origin.rep, name=block.name)
+    try:
+        clock = client.request(GET, f"{block.store}._{block.alias}clk", ack_timeout_s=timeout_s)
+        try:
+            read_reply(clock, timeout_s)
+        except (NoAnswer, ConnectionError):
+            return clock.acknowledged
+        except MktlError as error:
+            return not _of_another_daemon(error)
+        return True
+    except NoAnswer:
+        return False
+    finally:
+        client.close()
+
+
+def _of_another_daemon(error: MktlError) -> bool:
+    """Return whether *error* comes from a daemon that does not have the clock it was asked for."""
+    elsewhere = isinstance(error, BadValue) and "this request is for" in str(error)
+    return isinstance(error, UnknownKey) or elsewhere
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,6 +18,7 @@ from .errors import (
 )
 from .payload import Payload
 from .protocol.message import GET, Broadcast, encode_json, topic
+from .protocol.names import join
 from .replies import read_reply, read_response
 from .transport.client import Reply, RequestClient
 
@@ -35,8 +36,8 @@ REFRESH = encode_json({"refresh": True})
 
 SETTLE_S = 0.25
 """How long a new connection may take until the daemon confirms the subscriptions. Daemons of
-others never do: after this, their subscriptions are taken to be in force. Where the confirmation
-comes later than that, all values are asked for once more."""
+others never do: after this, their subscriptions are taken to be in force until their clock tells
+that they are. Where either comes later than that, all values are asked for once more."""
 SETTLE_OF_OTHERS_S = 0.02
 """The same for more subscriptions on a connection to a daemon that does not confirm."""
 GONE_S = 0.25
@@ -64,10 +65,14 @@ class Peer:
         self._client: RequestClient | None = None
         self._listener: Listener | None = None
         self._subscribed: dict[str, Remote] = {}
+        self._subscribing = threading.RLock()
         self._connected = threading.Event()
         self._closed = threading.Event()
         self._confirms: bool | None = None
         self._confirmed_late = False
+        # What is set when all that is subscribed on this connection is in force; None if that has
+        # not been asked for yet.
+        self._proof: threading.Event | None = None
         # Each time that broadcasts may have been missed, a new object; the last one that was
         # caught up with.
         self._gap = self._caught_up_with = object()
@@ -141,13 +146,13 @@ class Peer:
     def move(self, block: Block) -> None:
         """Go on at the address that *block* gives."""
         _log.info("%s has moved to %s", block.name, block.daemon)
-        self._disconnect()
-        self.block = block
-        remotes = list(self._subscribed.values())
-        if remotes:
-            listener = self._broadcasts()
-            for remote in remotes:
-                listener.subscribe(topic(remote.full_key))
+        # Nobody may subscribe in between, on the connection that is being closed.
+        with self._subscribing:
+            self._disconnect(block)
+            if self._subscribed:
+                listener = self._broadcasts()
+                for full_key in self._subscribed:
+                    listener.subscribe(topic(full_key))
 
     def ask(self, full_key: str, *, refresh: bool) -> Reply:
         """Send a GET."""
@@ -172,13 +177,16 @@ class Peer:
 
         It also returns when there is no connection for broadcasts; then :attr:`live` is false.
         """
-        new = [remote for remote in remotes if remote.full_key not in self._subscribed]
-        if not new:
-            return
-        listener = self._broadcasts()
-        for remote in new:
-            self._subscribed[remote.full_key] = remote
-            listener.subscribe(topic(remote.full_key))
+        with self._subscribing:
+            new = [remote for remote in remotes if remote.full_key not in self._subscribed]
+            if not new:
+                return
+            listener = self._broadcasts()
+            for remote in new:
+                listener.subscribe(topic(remote.full_key))
+                # A new table each time: others go through the one that they have found.
+                self._subscribed = {**self._subscribed, remote.full_key: remote}
+            self._proof = None
         if not self._confirm(listener):
             self._gap = object()
             if self._connected.is_set():
@@ -186,24 +194,43 @@ class Peer:
 
     def _confirm(self, listener: Listener) -> bool:
         """Return whether the subscriptions are in force, as far as can be known."""
-        confirmed = listener.confirm()
+        # Not before there is a connection: on a new one, ZeroMQ makes all subscriptions again, in
+        # an order of its own.
         if not self._connected.wait(SETTLE_S):
             return False
-        if not confirmed.wait(SETTLE_OF_OTHERS_S if self._confirms is False else SETTLE_S):
-            self._confirmed_late = True
-            if not confirmed.is_set():
-                if self._confirms:
-                    return False  # it will, some time
-                self._confirms = False
+        try:
+            with self._subscribing:
+                proof = self._proof
+                if proof is None:
+                    proof = self._proof = listener.confirm()
+            if not proof.wait(SETTLE_OF_OTHERS_S if self._confirms is False else SETTLE_S):
+                self._confirmed_late = True
+                if not proof.is_set():
+                    if self._confirms:
+                        return False  # it will, some time
+                    self._confirms = False
+                    listener.watch_clock(topic(self._clock))
+        except ConnectionLost:  # closed meanwhile: the next connection begins from the start
+            return False
         return self._connected.is_set()
 
-    def _note_confirmed(self) -> None:
+    @property
+    def _clock(self) -> str:
+        """What the daemon broadcasts each second."""
+        return join(self.block.store, f"_{self.block.alias}clk")
+
+    def _note_confirmed(self, by_itself: bool) -> None:
         """On the reader's thread: subscriptions are in force, perhaps later than was thought."""
-        self._confirms = True
+        if by_itself:
+            self._confirms = True
         if self._confirmed_late:
             self._confirmed_late = False
-            self._gap = object()
-            self._start_to_catch_up()
+            self._note_lost()
+
+    def _note_lost(self) -> None:
+        """On the reader's thread: broadcasts were lost, although the connection is up."""
+        self._gap = object()
+        self._start_to_catch_up()
 
     def _broadcasts(self) -> Listener:
         from .transport.subscriber import Listener
@@ -219,6 +246,7 @@ class Peer:
                     origin.pub,
                     deliver=self._deliver,
                     in_force=self._note_confirmed,
+                    lost=self._note_lost,
                     connection=self._note_connection,
                 )
                 self._process.reader().add(self._listener)
@@ -234,12 +262,15 @@ class Peer:
     def _note_connection(self, up: bool) -> None:
         """On the reader's thread: after a break, have somebody else find out what was missed."""
         if not up:
+            self._proof = None
             self._gap = object()
-            self._connected.clear()
-            if not self._searching:
-                self._searching = True
+            with self._lock:
+                self._connected.clear()
+                search, self._searching = not self._searching, True
+            if search:
                 self._process.lanes().submit(("search", self), self._search_while_gone)
             return
+        self._proof = None
         self._connected.set()
         if self._gap is not self._caught_up_with:
             self._start_to_catch_up()
@@ -247,10 +278,16 @@ class Peer:
     def _search_while_gone(self) -> None:
         """Look for a daemon that does not return to where it was, as nobody may ask it anything."""
         try:
-            while not self._closed.wait(1.0) and not self._connected.is_set():
+            while True:
+                self._closed.wait(1.0)
+                with self._lock:  # a break that is noted now finds that nobody searches any more
+                    if self._closed.is_set() or self._connected.is_set():
+                        self._searching = False
+                        return
                 self._find_again()
-        finally:
+        except BaseException:
             self._searching = False
+            raise
 
     def _start_to_catch_up(self) -> None:
         self.later(self._catch_up)
@@ -307,10 +344,13 @@ class Peer:
             self._closed.set()
         self._disconnect()
 
-    def _disconnect(self) -> None:
-        self._gap = object()
-        self._connected.clear()
+    def _disconnect(self, moved_to: Block | None = None) -> None:
         with self._lock:
+            if moved_to is not None:
+                self.block = moved_to
+            self._proof = None
+            self._gap = object()
+            self._connected.clear()
             client, self._client = self._client, None
             listener, self._listener = self._listener, None
         if listener is not None:

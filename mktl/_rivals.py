@@ -1,8 +1,8 @@
 """Other daemons that hold what this one is about to hold, found without any registry.
 
-A registry refuses a daemon whose place is held. Where there is none, two daemons would serve one key,
-and clients would get now this one's value and now that one's. So a daemon also asks those that
-answer a call.
+A registry refuses a daemon whose place is held. Where there is none, two daemons would serve one
+key, and clients would get now this one's value and now that one's. So a daemon also asks those
+that answer a call.
 """
 
 from __future__ import annotations

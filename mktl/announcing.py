@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from . import config, directory
 from .catalog import Block
 from .errors import CatalogConflict, MktlError, NoAnswer
-from .protocol.message import SET, encode_json
-from .replies import read_reply
-from .transport.client import Reply, RequestClient
+from .protocol.message import SET, Response, encode_json
+from .replies import read_response
+from .transport.many import ask_all
 
 __all__ = ["Announcer"]
 
@@ -69,6 +69,8 @@ class Announcer:
 
     def _announce(self, wait_s: float) -> list[str]:
         called = directory.call_registries(wait_s=wait_s)
+        if self._stopping.is_set():
+            return []
         if called:
             directory.remember_registries(called)
         addresses = dict.fromkeys([*called, *directory.known_registries()])
@@ -81,33 +83,33 @@ class Announcer:
         fields = self._block.to_json()
         if self._override:
             fields["override"] = True
-        payload = encode_json({"value": fields})
-        clients: list[RequestClient] = []
-        replies: list[tuple[directory.Address, Reply]] = []
-        refusals = []
-        try:
-            for address in addresses:
-                client = RequestClient(*address, name="registry")
-                clients.append(client)
-                # One that did not answer the call is most likely gone: it must not hold us up.
-                patience_s = config.answer_timeout_s() if address in answered else CALL_WAIT_S
-                try:
-                    reply = client.request(SET, "_catalog", payload, ack_timeout_s=patience_s)
-                    replies.append((address, reply))
-                except MktlError as error:
-                    self._note_trouble(address, error)
-            for address, reply in replies:
-                refusal = self._read(address, reply)
-                if refusal:
-                    refusals.append(refusal)
-        finally:
-            for client in clients:
-                client.close()
-        return refusals
 
-    def _read(self, address: directory.Address, reply: Reply) -> str:
+        def patience_s(address: directory.Address) -> float:
+            # One that did not answer the call is most likely gone: it must not hold us up.
+            return config.answer_timeout_s() if address in answered else CALL_WAIT_S
+
+        outcomes = ask_all(
+            addresses,
+            SET,
+            "_catalog",
+            encode_json({"value": fields}),
+            patience_s=patience_s,
+            reply_timeout_s=3 * config.answer_timeout_s(),
+            stopping=self._stopping,
+        )
+        if self._stopping.is_set():
+            return []
+        failures = {one: error for one, error in outcomes.items() if isinstance(error, MktlError)}
+        if len(failures) < len(outcomes):
+            directory.forget_registries(failures)
+        return [refusal for one in outcomes.items() if (refusal := self._read(*one))]
+
+    def _read(self, address: directory.Address, outcome: Response | MktlError) -> str:
+        """Return the reason of a refusal, empty if there is none."""
         try:
-            read_reply(reply, timeout_s=3 * config.answer_timeout_s())
+            if isinstance(outcome, MktlError):
+                raise outcome
+            read_response(outcome)
         except (NoAnswer, ConnectionError) as error:
             self._note_trouble(address, error)
         except MktlError as error:

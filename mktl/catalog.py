@@ -11,9 +11,12 @@ from typing import Any
 
 from .errors import BadMessage
 from .protocol.message import encode_json
-from .protocol.names import fold
+from .protocol.names import fold, is_host
 
 __all__ = ["Block", "Conflict", "Origin", "find_conflicts", "hash_items"]
+
+LAST_TIME = 1e12
+"""UNIX seconds, long after anything that a clock can show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,7 @@ class Origin:
         if not isinstance(fields, dict):
             raise BadMessage(f"an entry of the provenance must be an object, not {fields!r:.80}")
         hostname = fields.get("hostname")
-        if (
-            not isinstance(hostname, str)
-            or not 0 < len(hostname) < 256
-            or not hostname.isprintable()
-        ):
+        if not is_host(hostname):
             raise BadMessage(f"the provenance names no usable host: {hostname!r:.80}")
         stratum = fields.get("stratum", 0)
         if type(stratum) is not int or stratum < 0:
@@ -62,6 +61,15 @@ def _port(value: object) -> int:
     raise BadMessage(f"{value!r:.80} is not a TCP port")
 
 
+def _time(value: object) -> float:
+    if value is None:
+        return 0.0
+    # What numbers cannot express: a float of JSON may be infinite, an integer may be any.
+    if type(value) in (int, float) and abs(value) < LAST_TIME:  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]
+    raise BadMessage(f"the time of a block must be UNIX seconds, not {value!r:.80}")
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """The items of one daemon."""
@@ -72,7 +80,7 @@ class Block:
     uuid: str
     """Made once, and kept across restarts."""
     time: float
-    """UNIX seconds at which the items changed."""
+    """UNIX seconds at which the hash changed last; how fresh the answer is it does not tell."""
     hash: int
     """Changes when the items do."""
     items: dict[str, dict[str, Any]]
@@ -91,6 +99,11 @@ class Block:
         """Where the daemon is; ``None`` if the provenance does not say."""
         holding = [origin for origin in self.provenance if origin.pub is not None]
         return min(holding, key=lambda origin: origin.stratum, default=None)
+
+    @property
+    def distance(self) -> tuple[bool, int]:
+        """How far from its daemon this was got: the less, the more it is to be believed."""
+        return self.daemon is None, len(self.provenance)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as they travel."""
@@ -120,15 +133,15 @@ class Block:
             raise BadMessage("a block must have items, an object of descriptions by key")
         if not isinstance(provenance, list):
             raise BadMessage("the provenance of a block must be a list")
-        hash_, time = fields.get("hash"), fields.get("time")
-        if not isinstance(hash_, int):
+        hash_ = fields.get("hash")
+        if type(hash_) is not int:
             raise BadMessage(f"the hash of a block must be an integer, not {hash_!r:.80}")
         known = {"store", "alias", "uuid", "time", "hash", "items", "provenance"}
         return cls(
             store=fold(fields.get("store"), "store"),
             alias=fold(fields.get("alias"), "alias"),
             uuid=fold(fields.get("uuid"), "uuid"),
-            time=float(time) if isinstance(time, (int, float)) else 0.0,
+            time=_time(fields.get("time")),
             hash=hash_,
             items={fold(key, "key"): dict(items[key]) for key in items},
             provenance=tuple(Origin.from_json(entry) for entry in provenance),

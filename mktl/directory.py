@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import config
 from .catalog import Block
-from .errors import BadMessage, ConfigurationError, MktlError, NoAnswer, UnknownStore
-from .protocol.message import GET, decode_json, encode_json
+from .errors import (
+    BadName,
+    ConfigurationError,
+    ConnectionLost,
+    MktlError,
+    NoAnswer,
+    UnknownStore,
+)
+from .protocol.message import GET, Response, decode_json, encode_json
 from .protocol.names import fold
-from .replies import read_reply
-from .transport.client import Reply, RequestClient
+from .replies import read_reply, read_response
+from .transport.client import RequestClient
 from .transport.hosts import parse_address
+from .transport.many import Address, ask_all
 
 __all__ = [
     "Address",
@@ -30,13 +38,13 @@ __all__ = [
     "call_registries",
     "discover",
     "find",
+    "forget",
+    "forget_registries",
     "known_registries",
     "remember",
     "remember_registries",
     "verify_with",
 ]
-
-Address = tuple[str, int]
 
 CALL_WAIT_S = 0.5
 """How long to wait for answers to a call."""
@@ -102,32 +110,24 @@ def ask(addresses: Iterable[Address], target: str, *, timeout_s: float) -> Answe
     Args:
         addresses: Request sockets of daemons or registries.
         target: A built-in such as ``cryo._catalog``.
-        timeout_s: For each of the connection, the acknowledgement and the reply.
+        timeout_s: For the connection, and once more for the reply; all are waited for together.
     """
+    outcomes = ask_all(
+        addresses, GET, target, patience_s=lambda _address: timeout_s, reply_timeout_s=timeout_s
+    )
     answers = Answers()
-    clients: list[RequestClient] = []
-    sent: list[tuple[Address, Reply]] = []
-    try:
-        for address in dict.fromkeys(addresses):
-            client = RequestClient(*address)
-            clients.append(client)
-            try:
-                sent.append((address, client.request(GET, target, ack_timeout_s=timeout_s)))
-            except MktlError as error:
-                answers.failures[address] = error
-        for address, reply in sent:
-            try:
-                answers.values[address] = _value(reply, timeout_s)
-            except MktlError as error:
-                answers.failures[address] = error
-    finally:
-        for client in clients:
-            client.close()
+    for address, outcome in outcomes.items():
+        try:
+            answers.values[address] = _value_of(outcome)
+        except MktlError as error:
+            answers.failures[address] = error
     return answers
 
 
-def _value(reply: Reply, timeout_s: float) -> Any:
-    return read_reply(reply, timeout_s).value
+def _value_of(outcome: Response | MktlError) -> Any:
+    if isinstance(outcome, MktlError):
+        raise outcome
+    return read_response(outcome).value
 
 
 def ask_catalog(
@@ -135,13 +135,15 @@ def ask_catalog(
 ) -> tuple[list[Block], dict[Address, MktlError]]:
     """Return the blocks of *store* that *addresses* know, and who failed to answer.
 
-    Where two know the same block, the one that changed last is taken.
+    Where two know the same block, that of the daemon itself is taken, or else the one that was
+    passed on the fewest times, or else the one that changed last.
     """
     answers = ask(addresses, f"{store}._catalog", timeout_s=timeout_s)
     blocks: dict[str, Block] = {}
     for address, value in answers.values.items():
         for block in _read_blocks(store, address, value):
-            if block.uuid not in blocks or blocks[block.uuid].time < block.time:
+            known = blocks.setdefault(block.uuid, block)
+            if (block.distance, -block.time) < (known.distance, -known.time):
                 blocks[block.uuid] = block
     return list(blocks.values()), answers.failures
 
@@ -153,7 +155,7 @@ def _read_blocks(store: str, address: Address, value: object) -> list[Block]:
     for fields in value.values():
         try:
             block = Block.from_json(fields)
-        except BadMessage as error:
+        except MktlError as error:  # of this one alone: the others are as good as before
             _log.warning("a block of %s from %s:%d is not used: %s", store, *address, error)
             continue
         if block.store == store:
@@ -172,7 +174,7 @@ def verify_with(client: RequestClient, block: Block, *, timeout_s: float) -> Blo
     assert origin is not None
     try:
         request = client.request(GET, f"{block.store}._hash", ack_timeout_s=timeout_s)
-        hashes = _value(request, timeout_s)
+        hashes = read_reply(request, timeout_s).value
         hash_ = hashes[block.store][block.uuid]
     except (KeyError, TypeError):
         return None
@@ -183,7 +185,8 @@ def verify_with(client: RequestClient, block: Block, *, timeout_s: float) -> Blo
         return block
     try:
         reply = client.request(GET, f"{block.store}._catalog", ack_timeout_s=timeout_s)
-        renewed = _read_blocks(block.store, (origin.hostname, origin.rep), _value(reply, timeout_s))
+        value = read_reply(reply, timeout_s).value
+        renewed = _read_blocks(block.store, (origin.hostname, origin.rep), value)
     except MktlError as error:
         _log.debug("%s: %s", block.name, error)
         return None
@@ -231,13 +234,36 @@ def remember_registries(addresses: Iterable[Address]) -> None:
     """Add *addresses* to those found; the newest first, and not without end."""
     known = _read_addresses(_registries_found())
     wanted = list(dict.fromkeys([*addresses, *known]))[:20]
-    if wanted == known:
-        return
-    lines = "".join(f"{host}:{port}\n" for host, port in wanted)
+    if wanted != known:
+        _write_found(wanted)
+
+
+def _write_found(addresses: Iterable[Address]) -> None:
+    lines = "".join(f"{host}:{port}\n" for host, port in addresses)
     try:
         config.write_atomically(_registries_found(), lines.encode())
     except OSError as error:
         _log.warning("%s was not written: %s", _registries_found(), error)
+
+
+def forget_registries(failures: Mapping[Address, MktlError]) -> None:
+    """Strike from those found the ones that were silent, as others answered in their place.
+
+    Those given by hand stay.
+    """
+    silent = {
+        one for one, error in failures.items() if isinstance(error, (NoAnswer, ConnectionLost))
+    }
+    known = _read_addresses(_registries_found())
+    if silent.intersection(known):
+        _log.info(
+            "registries that are silent are forgotten: %s", _shown(silent.intersection(known))
+        )
+        _write_found([one for one in known if one not in silent])
+
+
+def _shown(addresses: Iterable[Address]) -> str:
+    return ", ".join(f"{host}:{port}" for host, port in addresses)
 
 
 def call_registries(*, wait_s: float = CALL_WAIT_S, first_only: bool = False) -> list[Address]:
@@ -273,6 +299,7 @@ def find(store: str, *, at: Address | None, timeout_s: float) -> list[Block]:
         raise UnknownStore(f"{at[0]}:{at[1]} does not know a store {store!r}")
     asked: list[str] = []
     answered = False
+    silent: dict[Address, MktlError] = {}
     for what, search in (
         ("registries known", known_registries),
         ("registries called", lambda: call_registries(first_only=True)),
@@ -280,12 +307,15 @@ def find(store: str, *, at: Address | None, timeout_s: float) -> list[Block]:
     ):
         addresses = search()
         blocks, failures = ask_catalog(store, addresses, timeout_s=timeout_s)
+        if what == "registries known":
+            silent = failures
         if blocks and what == "registries called":
             remember_registries(addresses)
         if blocks:
+            forget_registries(silent)
             return blocks
         answered |= any(not isinstance(failures.get(one), NoAnswer) for one in addresses)
-        asked.append(f"{what}: {', '.join(f'{h}:{p}' for h, p in addresses) or 'none'}")
+        asked.append(f"{what}: {_shown(addresses) or 'none'}")
     details = f"({'; '.join(asked)})"
     if answered:
         raise UnknownStore(f"no store {store!r} is known {details}")
@@ -311,18 +341,24 @@ def discover(*addresses: str) -> list[str]:
     if not found:
         found = list(dict.fromkeys([*known_registries(), *call_registries()]))
     answers = ask(found, "_hash", timeout_s=config.answer_timeout_s())
+    silent = answers.failures
     if not answers.values and not addresses:
         # No registry at all: a laptop and a box need none.
         answers = ask(call_daemons(), "_hash", timeout_s=config.answer_timeout_s())
     else:
         remember_registries(answers.values)
+    if answers.values:
+        forget_registries(silent)
     if not answers.values:
-        asked = ", ".join(f"{host}:{port}" for host, port in found) or "a call on the network"
+        asked = _shown(found) or "a call on the network"
         raise NoAnswer(f"no registry and no daemon answered to {asked}")
     stores: set[str] = set()
-    for value in answers.values.values():
-        if isinstance(value, dict):
-            stores.update(fold(name, "store") for name in value)
+    for address, value in answers.values.items():
+        for name in value if isinstance(value, dict) else ():
+            try:
+                stores.add(fold(name, "store"))
+            except BadName as error:
+                _log.warning("%s:%d has a store that is left out: %s", *address, error)
     for store in stores:
         blocks, _failures = ask_catalog(store, answers.values, timeout_s=config.answer_timeout_s())
         remember(store, blocks)

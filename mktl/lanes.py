@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 Job = Callable[[], object]
 
+_END = object()
+"""Stands for no lane: a thread that gets it ends."""
 _STALL_S = 0.02
 """When no job has ended for this long although some wait, the threads are taken to be blocked."""
 _TOO_LONG_S = 0.05
@@ -100,7 +102,7 @@ class Lanes:
 
     def _work(self) -> None:
         me = threading.current_thread()
-        while (lane := self._next_lane(me)) is not None:
+        while (lane := self._next_lane(me)) is not _END:
             job = self._jobs[lane][0]
             try:
                 job()
@@ -109,18 +111,18 @@ class Lanes:
             del job
             self._end_job(lane)
 
-    def _next_lane(self, me: threading.Thread) -> Hashable | None:
+    def _next_lane(self, me: threading.Thread) -> Hashable:
         with self._condition:
             while not self._ready:
                 if self._closing:
                     self._threads.discard(me)
-                    return None
+                    return _END
                 self._idle += 1
                 woken = self._condition.wait(_IDLE_S)
                 self._idle -= 1
                 if not woken and not self._ready and len(self._threads) > self._few:
                     self._threads.discard(me)
-                    return None
+                    return _END
             lane, _since = self._ready.popleft()
             return lane
 

@@ -31,13 +31,16 @@ _UPSERT = """
 INSERT INTO persistent_values (key, payload, bulk) VALUES (?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET payload = excluded.payload, bulk = excluded.bulk
 """
+_INSERT = "INSERT OR IGNORE INTO persistent_values (key, payload, bulk) VALUES (?, ?, ?)"
+_MARK_TAKEN_OVER = "PRAGMA user_version = 1"
+"""The mark stands in the database, so that it is set together with what was taken over."""
 
 
 class PersistentValues:
     """The persistent values of one daemon.
 
     A file that is not a database any more is moved aside, never deleted. Where the reference
-    package left values in its own layout, they are taken over once.
+    package left values in its own layout, they are taken over once, all in one transaction.
 
     Args:
         path: The database file.
@@ -52,12 +55,10 @@ class PersistentValues:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            new = not path.exists()
             self._database = self._open()
+            self._take_over_once(reference_directory)
         except (OSError, sqlite3.Error) as error:
             raise NotSaved(f"persistent values cannot be kept in {path}: {error}") from error
-        if new and reference_directory is not None and reference_directory.is_dir():
-            self._take_over(reference_directory)
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -77,7 +78,10 @@ class PersistentValues:
                 error,
                 aside.name,
             )
-            return self._connect()
+            database = self._connect()
+            # What the reference package left is older than what was lost.
+            database.execute(_MARK_TAKEN_OVER)
+            return database
 
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
@@ -119,6 +123,21 @@ class PersistentValues:
                     "the persistent value of %s in %s is unreadable: %s", key, self.path, error
                 )
 
+    def _take_over_once(self, directory: Path | None) -> None:
+        """Take over what is in *directory*, and mark that as done: both or, if killed, neither."""
+        try:
+            with self._database:  # commits, or rolls back
+                self._database.execute("BEGIN IMMEDIATE")
+                (done,) = self._database.execute("PRAGMA user_version").fetchone()
+                if done:
+                    return
+                if directory is not None and directory.is_dir():
+                    self._take_over(directory)
+                self._database.execute(_MARK_TAKEN_OVER)
+        except BaseException:
+            self._database.close()
+            raise
+
     def _take_over(self, directory: Path) -> None:
         for path in sorted(directory.iterdir()):
             if path.name.startswith("bulk:") or not path.is_file():
@@ -128,12 +147,12 @@ class PersistentValues:
                 beside = path.with_name(f"bulk:{path.name}")
                 bulk = beside.read_bytes() if beside.exists() else None
                 Payload.from_wire(decode_json(fields), bulk)
-                with self._lock:
-                    self._database.execute(_UPSERT, (path.name.lower(), fields, bulk))
-            except (OSError, BadMessage, sqlite3.Error) as error:
+            except (OSError, BadMessage) as error:
                 _log.error("the persistent value in %s was not taken over: %s", path, error)
-            else:
-                _log.info("took over the persistent value in %s", path)
+                continue
+            # What is there already was set since.
+            self._database.execute(_INSERT, (path.name.lower(), fields, bulk))
+            _log.info("taking over the persistent value in %s", path)
 
     def close(self) -> None:
         """Close the database."""

@@ -50,7 +50,13 @@ class Store(Mapping[str, "Item"]):
         self.name = name
         self.daemon = daemon
         self._at = at
+        # Guards the tables below, for moments only. Nothing is asked of anybody while it is held:
+        # a daemon that does not answer must not hold up what is known of the others. What is
+        # there already is looked up without it. Who needs several takes them in this order:
+        # that of a daemon in _connecting, _searching, _lock.
         self._lock = threading.RLock()
+        self._searching = threading.RLock()
+        self._connecting: dict[str, threading.Lock] = {}
         self._items: dict[str, Item] = {}
         self._blocks: dict[str, Block] = {}
         self._holders: dict[str, str] = {}
@@ -64,20 +70,20 @@ class Store(Mapping[str, "Item"]):
 
     def __getitem__(self, key: str) -> Item:
         key = fold(key, "key")
-        with self._lock:
-            item = self._items.get(key)
-            if item is not None:
-                return item
-            from .item import Item
-
-            if self.daemon is not None and self.daemon.holds(key):
-                return Item(self, key)
+        item = self._items.get(key)
+        if item is not None:
+            return item
+        if self.daemon is None or not self.daemon.holds(key):
             self._load()
-            if key not in self._holders and self._loaded:
+            if key not in self._holders:
                 self.refresh()
             if key not in self._holders:
                 raise UnknownKey(self._unknown(key))
-            return Item(self, key)
+        from .item import Item
+
+        with self._lock:
+            item = self._items.get(key)  # somebody else may have been faster
+            return Item(self, key) if item is None else item
 
     def __setitem__(self, key: str, value: object) -> None:
         # ``store[key] += 1`` has set the item by the time it comes here.
@@ -87,8 +93,8 @@ class Store(Mapping[str, "Item"]):
             )
 
     def __iter__(self) -> Iterator[str]:
+        self._load()
         with self._lock:
-            self._load()
             return iter(sorted(self._holders.keys() | self._items.keys()))
 
     def __len__(self) -> int:
@@ -98,7 +104,9 @@ class Store(Mapping[str, "Item"]):
         return isinstance(key, str) and key.lower() in set(iter(self))
 
     def _unknown(self, key: str) -> str:
-        close = nearest(key, self._holders.keys() | self._items.keys())
+        with self._lock:
+            known = self._holders.keys() | self._items.keys()
+        close = nearest(key, known)
         hint = f"did you mean {', '.join(join(self.name, one) for one in close)}?"
         return f"{self.name} has no item {key!r}" + (f"; {hint}" if close else "")
 
@@ -113,8 +121,8 @@ class Store(Mapping[str, "Item"]):
     @property
     def blocks(self) -> list[Block]:
         """What the daemons of this store say about themselves, ordered by alias."""
+        self._load()
         with self._lock:
-            self._load()
             return sorted(self._blocks.values(), key=lambda block: block.alias)
 
     def read(
@@ -172,7 +180,7 @@ class Store(Mapping[str, "Item"]):
             UnknownStore: nobody knows the store any more.
             NoAnswer: nobody answered, and nothing is cached.
         """
-        with self._lock:
+        with self._searching:
             self._take_cached()
             try:
                 found = directory.find(self.name, at=self._at, timeout_s=config.answer_timeout_s())
@@ -189,28 +197,35 @@ class Store(Mapping[str, "Item"]):
         """Find out, the first time that it is needed, who holds what."""
         if self._loaded:
             return
-        self._take_cached()
-        if not self._blocks:
-            self.refresh()
-        self._loaded = True
+        with self._searching:
+            if self._loaded:
+                return
+            self._take_cached()
+            if not self._blocks:
+                self.refresh()
+            self._loaded = True
 
     def _take_cached(self) -> None:
         if self._at is None and not self._blocks:
             self._take(directory.cached_blocks(self.name))
 
     def _take(self, blocks: list[Block]) -> None:
-        for block in blocks:
-            old = self._blocks.get(block.uuid)
-            self._supersede(block)
-            self._blocks[block.uuid] = block
-            for key in block.items:
-                self._holders[key] = block.uuid
-                self._descriptions.pop(key, None)
-            for key in old.items.keys() - block.items.keys() if old else ():
-                self._holders.pop(key, None)
-            peer = self._peers.get(block.uuid)
-            if peer is not None and old is not None and old.daemon != block.daemon:
-                peer.move(block)
+        with self._lock:
+            for block in blocks:
+                self._take_one(block)
+
+    def _take_one(self, block: Block) -> None:
+        old = self._blocks.get(block.uuid)
+        self._supersede(block)
+        self._blocks[block.uuid] = block
+        for key in block.items:
+            self._holders[key] = block.uuid
+            self._descriptions.pop(key, None)
+        for key in old.items.keys() - block.items.keys() if old else ():
+            self._holders.pop(key, None)
+        peer = self._peers.get(block.uuid)
+        if peer is not None and old is not None and old.daemon != block.daemon:
+            peer.move(block)
 
     def _supersede(self, block: Block) -> None:
         """Forget what was known under the alias of *block* before it got a new identity."""
@@ -258,39 +273,67 @@ class Store(Mapping[str, "Item"]):
         )
 
     def _description(self, key: str) -> Description:
-        with self._lock:
-            description = self._descriptions.get(key)
-            if description is None:
-                from .description import Description
+        description = self._descriptions.get(key)
+        while description is None:
+            from .description import Description
 
-                self._peer(key)  # sees to it that the block is true
-                fields = self._blocks[self._holders[key]].items.get(key, {})
-                description = Description.from_json(key, fields, lenient=True)
-                self._descriptions[key] = description
-            return description
+            self._peer(key)  # sees to it that the block is true
+            with self._lock:
+                block = self._blocks.get(self._holders.get(key, ""))
+                if block is not None:
+                    fields = block.items.get(key, {})
+                    description = Description.from_json(key, fields, lenient=True)
+                    self._descriptions[key] = description
+        return description
 
     def _peer(self, key: str) -> Peer:
         """Return the daemon that holds *key*, its block verified when it is first spoken to."""
+        self._load()
+        while (uuid := self._holders.get(key)) is not None:
+            peer = self._peers.get(uuid) or self._connect(uuid)
+            # To connect is to find out what is true now: another daemon may hold the key.
+            if peer is not None and self._holders.get(key) == uuid:
+                return peer
+        raise UnknownKey(self._unknown(key))
+
+    def _connect(self, uuid: str) -> Peer | None:
+        """Return a new connection to a daemon, or the one that another thread has just made.
+
+        ``None`` if the daemon has turned out to be another one.
+        """
         with self._lock:
-            self._load()
-            while (uuid := self._holders.get(key)) is not None:
-                peer = self._peers.get(uuid)
-                if peer is None:
-                    peer = self._connect(self._blocks[uuid])
-                # To connect is to find out what is true now: another daemon may hold the key.
-                if self._holders.get(key) == uuid:
-                    return peer
-            raise UnknownKey(self._unknown(key))
+            connecting = self._connecting.setdefault(uuid, threading.Lock())
+        with connecting:
+            with self._lock:
+                self._check_open()
+                peer, block = self._peers.get(uuid), self._blocks.get(uuid)
+            if peer is not None or block is None:
+                return peer
+            peer = self._verified(block)
+            with self._lock:
+                found = self._blocks.get(uuid)
+                if self._closed or found is None:
+                    peer.close()
+                    self._check_open()
+                    return None
+                if found.daemon != peer.block.daemon:  # it has moved meanwhile
+                    peer.move(found)
+                self._peers[uuid] = peer
+            return peer
 
-    def _connect(self, block: Block) -> Peer:
-        from ._peer import Peer
-
+    def _check_open(self) -> None:
         if self._closed:
             raise ConnectionLost(f"the store {self.name} was closed: mktl.get() gives a new one")
+
+    def _verified(self, block: Block) -> Peer:
+        """Return a connection to the daemon of *block*, wherever it is now."""
+        from ._peer import Peer
+
         peer = Peer(block, _process.current(), self._renew)
         renewed = peer.verify(config.answer_timeout_s())
         if renewed is None:
             peer.close()
+            self._check_open()
             self.refresh()  # it may have moved; if nobody knows, what is cached has to do
             found = self._blocks.get(block.uuid, block)
             peer = Peer(found, _process.current(), self._renew)
@@ -299,7 +342,6 @@ class Store(Mapping[str, "Item"]):
         elif renewed is not block:
             peer.block = renewed
             self._renew(renewed)
-        self._peers[block.uuid] = peer
         return peer
 
     def _renew(self, block: Block) -> None:

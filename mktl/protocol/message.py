@@ -19,6 +19,7 @@ from ..errors import BadMessage
 __all__ = [
     "ACK",
     "GET",
+    "LOST_TOPIC",
     "NO_ACK",
     "NO_REP",
     "REP",
@@ -45,6 +46,9 @@ NO_REP = 2
 SYNC_TOPIC = b"sync:"
 """Our own addition: a client that subscribes to a topic that begins so, and ends in a dot, is sent
 one empty broadcast on it, when its earlier subscriptions on that connection are in force."""
+LOST_TOPIC = b"sync:lost."
+"""Our own addition: after a daemon could not keep a broadcast for a subscriber that does not read,
+it broadcasts here, again and again, a ``lost`` that is another one after each such loss."""
 
 MOST_JSON = 64 * 1024 * 1024
 """Bytes of JSON that are worth parsing; arrays belong into the bulk frame."""

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TypeGuard
 
 from ..errors import BadName
 
-__all__ = ["LONGEST", "fold", "join", "nearest", "split"]
+__all__ = ["LONGEST", "fold", "is_host", "join", "nearest", "split"]
 
 LONGEST = 200
 """Most characters that a name can have: file systems end at 255, and ``.json`` has to fit."""
 
+_HOST = re.compile(r"[A-Za-z0-9_.:%-]{1,255}")
 _NAME = re.compile(r"[a-z0-9_:+-]+")
 
 
@@ -35,6 +37,11 @@ def fold(name: object, what: str = "name") -> str:
     raise BadName(
         f"{what} {shown} cannot be used: 1 to {LONGEST} letters, digits, '_', '-', ':' and '+' only"
     )
+
+
+def is_host(name: object) -> TypeGuard[str]:
+    """Return whether *name* can be the name or the address of a host."""
+    return isinstance(name, str) and _HOST.fullmatch(name) is not None
 
 
 def split(full_key: object) -> tuple[str, str]:

@@ -29,12 +29,11 @@ _LINGER_MS = 500
 class Reply(Slot):
     """A request that was sent, and what became of it."""
 
-    __slots__ = ("_client", "_turn", "ack_deadline", "error", "id", "target")
+    __slots__ = ("_client", "ack_deadline", "error", "id", "target")
 
     def __init__(self, client: RequestClient, target: str, ack_timeout_s: float) -> None:
         super().__init__()
         self._client = client
-        self._turn: threading.Event | None = None
         self.ack_deadline = time.monotonic() + ack_timeout_s
         self.error: MktlError | None = None
         self.id = b""
@@ -90,6 +89,17 @@ class Reply(Slot):
         return self.response
 
 
+class _Waiter:
+    """One call of :meth:`Reply.wait`; several may wait for the same reply."""
+
+    __slots__ = ("reply", "turn")
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        self.turn: threading.Event | None = None
+        """Made when it is the first time needed: who leads needs none."""
+
+
 class RequestClient:
     """One connection for requests. It connects by itself, again and again where needed.
 
@@ -106,8 +116,8 @@ class RequestClient:
         self._table = threading.Lock()
         self._closed = False
         self._lead = threading.Lock()
-        self._waiting: set[Reply] = set()
-        self._leading: Reply | None = None
+        self._waiting: set[_Waiter] = set()
+        self._leading: _Waiter | None = None
         socket = make_socket(zmq.DEALER, linger_ms=_LINGER_MS, high_water=_HIGH_WATER)
         # Nothing is queued for a peer that is not there: a SET that was reported as failed must
         # not happen an hour later, when the daemon is back.
@@ -136,13 +146,7 @@ class RequestClient:
             ConnectionLost: this client was closed.
         """
         timeout_s = config.answer_timeout_s() if ack_timeout_s is None else ack_timeout_s
-        # Before the request is entered: a break that is noticed only now does not concern it.
-        self._check_monitor()
-        reply = Reply(self, target, timeout_s)
-        with self._table:
-            if self._closed:
-                raise ConnectionLost(f"{target}: the connection to {self.peer} was closed")
-            reply.id = self._exchange.begin(reply)
+        reply = self._enter(target, timeout_s)
         try:
             frames = encode_request(reply.id, kind, target, payload, bulk=bulk, flags=flags)
             self._send(frames, reply, timeout_s)
@@ -151,6 +155,40 @@ class RequestClient:
             raise
         if flags & NO_REP:
             self._forget(reply)
+        return reply
+
+    def begin(
+        self, kind: bytes, target: str, payload: bytes = b"", *, ack_timeout_s: float
+    ) -> Reply | None:
+        """Send a request if the connection is up; ``None`` if it is not, or not yet.
+
+        Raises:
+            ConnectionLost: this client was closed.
+        """
+        reply = self._enter(target, ack_timeout_s)
+        frames = encode_request(reply.id, kind, target, payload, bulk=None, flags=0)
+        try:
+            sent = self._socket.send(frames)
+        except BaseException:
+            self._forget(reply)
+            raise
+        if not sent:
+            self._forget(reply)
+            return None
+        return reply
+
+    def descriptors(self) -> tuple[int, int]:
+        """Return descriptors that become readable when the connection or a reply comes."""
+        return self._socket.fileno(), self._monitor.fileno()
+
+    def _enter(self, target: str, timeout_s: float) -> Reply:
+        # Before the request is entered: a break that is noticed only now does not concern it.
+        self._check_monitor()
+        reply = Reply(self, target, timeout_s)
+        with self._table:
+            if self._closed:
+                raise ConnectionLost(f"{target}: the connection to {self.peer} was closed")
+            reply.id = self._exchange.begin(reply)
         return reply
 
     def _send(self, frames: list[Buffer], reply: Reply, timeout_s: float) -> None:
@@ -194,43 +232,44 @@ class RequestClient:
 
         if over():
             return
-        self._waiting.add(reply)
+        waiter = _Waiter(reply)
+        self._waiting.add(waiter)
         try:
             while not over():
                 if self._lead.acquire(blocking=False):
                     try:
-                        self._take_lead(reply, over, deadline)
+                        self._take_lead(waiter, over, deadline)
                     finally:
                         self._lead.release()
                 else:
-                    self._follow(reply, deadline)
+                    self._follow(waiter, deadline)
                 self.expire(reply)
                 if deadline is not None and time.monotonic() >= deadline:
                     return
         finally:
-            self._waiting.discard(reply)
+            self._waiting.discard(waiter)
             self._hand_over_lead()
 
-    def _take_lead(self, reply: Reply, over: Callable[[], bool], deadline: float | None) -> None:
-        self._leading = reply
+    def _take_lead(self, waiter: _Waiter, over: Callable[[], bool], deadline: float | None) -> None:
+        self._leading = waiter
         try:
             while not over():
                 self.take_in()
                 if over():
                     return
-                remaining = self._remaining(reply, deadline)
+                remaining = self._remaining(waiter.reply, deadline)
                 if remaining is not None and remaining <= 0:
                     return
                 self._socket.wait(remaining)
         finally:
             self._leading = None
 
-    def _follow(self, reply: Reply, deadline: float | None) -> None:
-        turn = reply._turn
+    def _follow(self, waiter: _Waiter, deadline: float | None) -> None:
+        turn = waiter.turn
         if turn is None:
-            turn = reply._turn = threading.Event()
+            turn = waiter.turn = threading.Event()
             return  # once more around, as the lead may have been given up before this was there
-        turn.wait(self._remaining(reply, deadline))
+        turn.wait(self._remaining(waiter.reply, deadline))
         turn.clear()
 
     @staticmethod
@@ -242,9 +281,9 @@ class RequestClient:
         return None if until is None else until - time.monotonic()
 
     def _hand_over_lead(self) -> None:
-        for reply in list(self._waiting):
-            if not reply.done and reply._turn is not None:
-                reply._turn.set()
+        for waiter in list(self._waiting):
+            if not waiter.reply.done and waiter.turn is not None:
+                waiter.turn.set()
                 return
 
     def _receive(self, frames: list[bytes | memoryview]) -> None:
@@ -272,9 +311,11 @@ class RequestClient:
             self._notify(asked)
 
     def _notify(self, reply: Reply) -> None:
-        if reply._turn is not None:
-            reply._turn.set()
-        if reply is self._leading:
+        for waiter in list(self._waiting):
+            if waiter.reply is reply and waiter.turn is not None:
+                waiter.turn.set()
+        leading = self._leading
+        if leading is not None and leading.reply is reply:
             self._socket.wake()
 
     def _check_monitor(self) -> None:

@@ -7,6 +7,7 @@ import os
 
 from .. import config
 from ..errors import ConfigurationError
+from ..protocol.names import is_host
 
 __all__ = ["hostname", "is_loopback", "own_name", "parse_address"]
 
@@ -49,7 +50,7 @@ def parse_address(text: str, default_port: int | None = None) -> tuple[str, int]
     if address.endswith("]") or not colon:
         host, port = address, "" if default_port is None else str(default_port)
     host = host.strip("[]")
-    if host and port.isdecimal() and 0 < int(port) < 65536:
+    if is_host(host) and port.isdecimal() and 0 < int(port) < 65536:
         return host, int(port)
     raise ConfigurationError(f"{text!r} is not an address: write host:port, for example moon:10079")
 

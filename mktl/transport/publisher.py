@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections import deque
 from collections.abc import Callable
 
 import zmq
 
-from ..protocol.message import SYNC_TOPIC, VERSION, Buffer
+from ..protocol.message import LOST_TOPIC, SYNC_TOPIC, VERSION, Buffer, encode_json
 from .context import make_socket
 from .shared import SharedSocket
 
@@ -15,6 +17,9 @@ __all__ = ["Publisher"]
 
 _HIGH_WATER = 20_000
 """Messages kept for a subscriber that does not read; beyond them it loses the newest."""
+_TELL_EVERY_S = 0.5
+"""How often those are told of it who may have lost something; the clock of the daemon sees to it
+that there is an occasion each second."""
 
 
 class Publisher:
@@ -35,6 +40,10 @@ class Publisher:
         except BaseException:
             socket.close()
             raise
+        # Else ZeroMQ drops what is beyond the high-water mark without a word.
+        socket.set(zmq.XPUB_NODROP, 1)
+        self._loss = ""
+        self._tell_again = 0.0
         self._asked: deque[bytes] = deque(maxlen=10_000)
         self._socket = SharedSocket(socket, self._receive)
 
@@ -43,13 +52,41 @@ class Publisher:
         return self._socket.fileno()
 
     def publish(self, topic: bytes, payload: bytes, bulk: Buffer | None = None) -> None:
-        """Send a broadcast; whoever is not connected, or too slow, misses it."""
+        """Send a broadcast; whoever is not connected misses it, and whoever is too slow.
+
+        The latter are told so, as soon as they read again.
+        """
         frames: list[Buffer] = [topic, VERSION, payload]
         if bulk is not None:
             frames.append(bulk)
-        self._socket.send(frames)
+        self._send(frames)
         if self._asked:
             self._answer()
+        if self._loss:
+            self._tell_of_loss()
+
+    def _send(self, frames: list[Buffer]) -> None:
+        if self._socket.send(frames):
+            return
+
+        def send_to_others(socket: zmq.Socket[bytes]) -> None:
+            socket.set(zmq.XPUB_NODROP, 0)
+            try:
+                socket.send_multipart(frames, zmq.DONTWAIT)
+            finally:
+                socket.set(zmq.XPUB_NODROP, 1)
+
+        # Who has no room now is left out until it has read much of what waits for it, and
+        # ZeroMQ does not tell when that is. So everybody is told again and again that something
+        # was lost, under a name that is new whenever something more is.
+        self._loss = os.urandom(6).hex()
+        self._socket.configure(send_to_others)
+
+    def _tell_of_loss(self) -> None:
+        now = time.monotonic()
+        if now >= self._tell_again:
+            self._tell_again = now + _TELL_EVERY_S
+            self._send([LOST_TOPIC, VERSION, encode_json({"lost": self._loss})])
 
     def take_in(self) -> None:
         """Take note of new subscriptions."""
@@ -58,6 +95,8 @@ class Publisher:
 
     def _receive(self, frames: list[Buffer]) -> None:
         subscription = bytes(frames[0][:100])
+        if subscription[1:] == LOST_TOPIC:
+            return
         if subscription[:1] == b"\x01" and subscription.startswith(SYNC_TOPIC, 1):
             self._asked.append(subscription[1:])
 
@@ -67,7 +106,7 @@ class Publisher:
                 asked = self._asked.popleft()
             except IndexError:  # all are answered, perhaps by another thread
                 return
-            self._socket.send([asked, VERSION, b"{}"])
+            self._send([asked, VERSION, b"{}"])
 
     def close(self) -> None:
         """Close the socket."""

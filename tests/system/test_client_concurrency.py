@@ -335,6 +335,47 @@ def test_threads_that_share_a_connection_wait_for_their_own_replies_only(fake: F
     assert wrong == []
 
 
+def test_two_threads_may_wait_for_one_reply_and_the_first_may_give_up(fake: FakeDaemon) -> None:
+    """The first takes in what arrives for both; the other one has to go on with that."""
+    asked: list[list[bytes]] = []
+
+    def respond(request: list[bytes]) -> list[list[bytes]]:
+        if request[3] == b"warm.release":
+            return [[b"a", one[1], b"REP", b"", b"", b'{"value":1}'] for one in (*asked, request)]
+        asked.append(request)
+        return [[b"a", request[1], b"ACK", b"", b"", b""]]
+
+    fake.respond = respond
+    client = RequestClient("127.0.0.1", fake.rep)
+    reply = client.request(b"GET", "warm.number")
+    reply.wait_acknowledged()
+    gave_up, done = threading.Event(), threading.Event()
+
+    def lead() -> None:
+        with contextlib.suppress(TimeoutError):
+            reply.wait(0.5)
+        gave_up.set()
+
+    def follow() -> None:
+        with contextlib.suppress(ConnectionError):
+            reply.wait()
+            done.set()
+
+    leader, follower = threading.Thread(target=lead), threading.Thread(target=follow)
+    leader.start()
+    time.sleep(0.1)
+    follower.start()
+    try:
+        assert gave_up.wait(10)
+        client.request(b"SET", "warm.release", flags=3)
+        assert done.wait(5)
+    finally:
+        client.close()
+        leader.join()
+        follower.join(1)
+    assert reply.response is not None
+
+
 def test_close_ends_every_wait_with_an_error(fake: FakeDaemon) -> None:
     fake.respond = lambda request: [[b"a", request[1], b"ACK", b"", b"", b""]]
     for _attempt in range(20):

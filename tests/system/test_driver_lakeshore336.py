@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import select
+import socket
 import subprocess
 import sys
+import threading
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -161,6 +166,65 @@ def test_a_power_cycle_is_noticed_and_settings_are_restored(twin):
         wait_until(lambda: not answers(tc))
         wait_until(lambda: answers(tc))
         wait_until(lambda: answers(tc) and tc.ramp(1).rate_k_per_min == 7)
+
+
+@contextlib.contextmanager
+def serial_adapter(tcp_url: str) -> Iterator[str]:
+    """A serial port that stays while the instrument behind it is off; gives its URL."""
+    host, _, port = tcp_url.removeprefix("tcp://").rpartition(":")
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    stop, stopped = os.pipe()
+    thread = threading.Thread(target=_forward, args=(master, (host, int(port)), stop))
+    thread.start()
+    try:
+        yield f"serial://{os.ttyname(slave)}?bits=8&parity=none"
+    finally:
+        os.write(stopped, b"x")
+        thread.join()
+        for fd in (master, slave, stop, stopped):
+            os.close(fd)
+
+
+def _forward(master: int, address: tuple[str, int], stop: int) -> None:
+    cable: socket.socket | None = None
+    while True:
+        if cable is None:
+            with contextlib.suppress(OSError):
+                cable = socket.create_connection(address, timeout=1)
+        readable, _, _ = select.select([master, stop, *([cable] if cable else [])], [], [], 0.02)
+        if stop in readable:
+            break
+        try:
+            if cable in readable:
+                data = cable.recv(4096)
+                if not data:
+                    raise ConnectionResetError("the instrument is off")
+                os.write(master, data)
+            if master in readable:
+                data = os.read(master, 4096)
+                if cable is not None:
+                    cable.sendall(data)
+        except ConnectionError:
+            cable.close()
+            cable = None
+    if cable is not None:
+        cable.close()
+
+
+def test_a_power_cycle_behind_a_serial_adapter_is_noticed_though_the_port_stays(twin):
+    settings = {"timeout_s": 2.0, "retry_first_s": 0.05, "restore": ["RAMP 1,1,7"]}
+    with (
+        serial_adapter(twin.urls["tcp"]) as url,
+        LakeShore336.open(url, **settings) as tc,
+    ):
+        tc.wait_until_up(timeout_s=10)
+        tc.set_ramp(1, enabled=False, rate_k_per_min=1)
+        twin.ctl("fault", "power-cycle", "off_s=1")
+        with pytest.raises(DeviceError, match="may or may not have been carried out"):
+            tc.temperature_k("A")
+        wait_until(lambda: answers(tc) and tc.ramp(1).rate_k_per_min == 7)
+        assert tc.ramp(1).enabled is True
 
 
 def answers(tc: LakeShore336) -> bool:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mktl
+from markd import registry as registry_module
+from markd.registry import Registry
 from mktl.catalog import Block, Origin, find_conflicts
 from mktl.errors import UnknownStore
+from mktl.payload import Payload
+from mktl.persistence import PersistentValues
 from tests._support import Child, free_tcp_port, run_cli, running, wait_until
+from tests._support.wire import FakeDaemon, RawClient
 
 ON_THE_AIR = r"on the air"
 
@@ -249,3 +259,276 @@ def test_without_a_registry_a_daemon_finds_out_that_its_keys_are_held(tmp_path: 
         assert second.wait() == 3
         assert "temp of store cryo is held by cryo.cold" in second.stderr_text
         assert "stop it first" in second.stderr_text
+
+
+@contextlib.contextmanager
+def in_process() -> Iterator[Registry]:
+    """Run a registry in this process."""
+    made = Registry()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def here() -> Iterator[Registry]:
+    with in_process() as made:
+        yield made
+
+
+@pytest.fixture
+def announcer(here: Registry) -> Iterator[RawClient]:
+    """Somebody with a socket, and none of our code."""
+    with contextlib.closing(RawClient(here.port)) as client:
+        yield client
+
+
+def fields(alias: str, uuid: str, keys: list[str], port: int, **more: Any) -> dict[str, Any]:
+    known = block(alias, uuid, keys, port).to_json()
+    known["provenance"][0]["hostname"] = "127.0.0.1"
+    return {**known, **more}
+
+
+def names(registry: Registry) -> set[str]:
+    return {one.name for one in registry._known()}
+
+
+def test_an_announcement_and_a_call_side_by_side_never_both_get_one_key(
+    here: Registry, announcer: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(2)
+    find = registry_module.find_conflicts
+
+    def find_slowly(*args: Any) -> Any:
+        found = find(*args)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(0.5)  # only two that are not one after the other meet here
+        return found
+
+    monkeypatch.setattr(registry_module, "find_conflicts", find_slowly)
+    monkeypatch.setattr(registry_module, "_is_there", lambda _block: True)
+    with contextlib.closing(FakeDaemon("cryo", {"temp": {}}, {})) as called:
+        asking = threading.Thread(target=here._ask_about, args=("cryo", ("127.0.0.1", called.rep)))
+        asking.start()
+        announcer.set("_catalog", fields("cold", "u1", ["temp"], free_tcp_port()))
+        asking.join()
+        wait_until(lambda: here._lanes.waiting() == 0)
+    assert len(names(here)) == 1
+
+
+def test_an_announcement_gets_a_reply_whatever_goes_wrong(
+    here: Registry, announcer: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> Any:
+        raise OSError("a mistake of ours")
+
+    monkeypatch.setattr(registry_module, "find_conflicts", fail)
+    reply = announcer.set("_catalog", fields("cold", "u1", ["temp"], free_tcp_port()))
+    assert "a mistake of ours" in reply["error"]["text"]
+    assert names(here) == set()
+
+
+def test_a_description_that_has_no_json_is_not_taken_in(
+    here: Registry, announcer: RawClient
+) -> None:
+    half_a_character = fields("cold", "u1", ["temp"], 10079, note="\ud800")
+    assert "error" in announcer.set("_catalog", half_a_character)
+    assert names(here) == set()
+
+
+def test_a_daemon_is_forgotten_although_its_file_stays(
+    here: Registry, announcer: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MKTL_TIMEOUT", "0.2")
+    old = fields("cold", "u1", ["temp"], free_tcp_port())
+    assert announcer.set("_catalog", old) == {"value": True}
+    file = mktl.home() / "registry" / "cache" / "cryo" / "u1.json"
+    file.unlink()
+    file.mkdir()
+    new = fields("other", "u2", ["temp"], free_tcp_port(), override=True)
+    assert announcer.set("_catalog", new) == {"value": True}
+    assert names(here) == {"cryo.other"}
+
+
+def test_all_that_are_in_the_way_are_asked_at_the_same_time(
+    here: Registry, announcer: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(8)
+
+    def is_there(_block: Block) -> bool:
+        together.wait(10)
+        return False
+
+    monkeypatch.setattr(registry_module, "_is_there", is_there)
+    keys = [f"key{number}" for number in range(8)]
+    for key in keys:
+        announcer.set("_catalog", fields(f"of_{key}", f"u-{key}", [key], free_tcp_port()))
+    heir = fields("heir", "u", keys, free_tcp_port(), override=True)
+    assert announcer.set("_catalog", heir) == {"value": True}
+    assert names(here) == {"cryo.heir"}
+
+
+def error_reply(kind: str, text: str, **more: str) -> list[bytes]:
+    error = {"type": kind, "text": text, **more}
+    return [b"REP", b"", b"", json.dumps({"error": error}).encode()]
+
+
+@pytest.mark.parametrize(
+    ("answer", "lives"),
+    [
+        (error_reply("RuntimeError", "too many requests wait", **{"class": "Busy"}), True),
+        (error_reply("TimeoutError", "the hardware did not answer"), True),
+        ([b"ACK", b"", b"", b""], True),
+        (error_reply("KeyError", "this daemon does not contain that"), False),
+        (error_reply("ValueError", "this request is for 'cryo', but this daemon ..."), False),
+        (None, False),
+    ],
+    ids=["busy", "other error", "only acknowledged", "unknown key", "other store", "silent"],
+)
+def test_a_daemon_that_says_anything_but_that_it_is_another_one_is_not_overridden(
+    here: Registry,
+    announcer: RawClient,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: list[bytes] | None,
+    lives: bool,
+) -> None:
+    monkeypatch.setenv("MKTL_TIMEOUT", "0.5")
+    with contextlib.closing(FakeDaemon("cryo", {}, {})) as there:
+        there.respond = lambda request: [[b"a", request[1], *answer]] if answer else []
+        announcer.set("_catalog", fields("cold", "u1", ["temp"], there.rep))
+        rival = fields("other", "u2", ["temp"], free_tcp_port(), override=True)
+        reply = announcer.set("_catalog", rival)
+        assert there.targets() == ["cryo._coldclk"]
+    assert ("stop it first" in str(reply)) is lives
+    assert names(here) == ({"cryo.cold"} if lives else {"cryo.other"})
+
+
+def test_the_name_of_the_host_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+
+    def look_up() -> str:
+        looked_up.append("here")
+        return "here"
+
+    monkeypatch.setattr(registry_module, "hostname", look_up)
+    with in_process() as made, contextlib.closing(RawClient(made.port)) as client:
+        client.set("_catalog", fields("cold", "u1", ["temp"], 10079))
+        for _ in range(3):
+            value = client.get("cryo._catalog")["value"]
+            assert value["u1"]["provenance"][-1]["hostname"] == "here"
+    assert len(looked_up) == 1
+
+
+def test_one_bad_block_among_those_called_for_does_not_end_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    good = fields("cold", "u1", ["temp"], 10079)
+    bad = [
+        {**good, "uuid": ".."},
+        {**good, "alias": "a/b"},
+        {**good, "time": 10**400},
+        {**good, "hash": "x"},
+        {**good, "items": {"../x": {}}},
+        3,
+    ]
+    answers = {
+        b"_hash": {"../x": {}, "": {}, "c\0": {}, "cryo": {}},
+        b"cryo._catalog": {str(n): one for n, one in enumerate([*bad, good])},
+    }
+    with contextlib.closing(FakeDaemon("cryo", {}, {})) as there:
+        there.respond = lambda request: [
+            [
+                b"a",
+                request[1],
+                b"REP",
+                b"",
+                b"",
+                json.dumps({"value": answers[request[3]]}).encode(),
+            ]
+        ]
+        monkeypatch.setattr("mktl.directory.call_daemons", lambda **_: [("127.0.0.1", there.rep)])
+        with in_process() as made:
+            wait_until(lambda: names(made) == {"cryo.cold"})
+
+
+@pytest.mark.parametrize("field", ["store", "alias", "uuid", "key"])
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "..", ".", "", "/etc/x", "a/b", "a\\b", "x\n", "\0", "\x1b[2J", "x" * 300, None],
+)
+def test_an_announcement_never_leads_to_a_file_elsewhere(
+    here: Registry, announcer: RawClient, tmp_path: Path, field: str, name: str | None
+) -> None:
+    before = set(tmp_path.rglob("*"))
+    bad = fields("cold", "u1", ["temp"], 10079)
+    if field == "key":
+        bad["items"] = {str(name): {}} if name is not None else {"a b": {}}
+    else:
+        bad[field] = name
+    assert "error" in announcer.set("_catalog", bad)
+    assert names(here) == set()
+    assert set(tmp_path.rglob("*")) == before
+
+
+# Values that another implementation has left.
+
+KILLED_WHILE_TAKING_OVER = """
+import os, signal, sys
+from pathlib import Path
+from mktl import persistence
+
+decode, seen = persistence.decode_json, []
+
+def decode_one(data):
+    if seen:
+        os.kill(os.getpid(), signal.SIGKILL)
+    seen.append(data)
+    return decode(data)
+
+persistence.decode_json = decode_one
+persistence.PersistentValues(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def left_behind(tmp_path: Path) -> Path:
+    directory = tmp_path / "persist" / "uuid"
+    directory.mkdir(parents=True)
+    for key in ("a", "b", "c"):
+        (directory / key).write_text('{"value": 1.5, "time": 1000.0}')
+    return directory
+
+
+def values_in(path: Path, left_behind: Path) -> dict[str, Any]:
+    with contextlib.closing(PersistentValues(path, left_behind)) as opened:
+        return {key: payload.value for key, payload in opened.load()}
+
+
+def test_a_kill_while_values_are_taken_over_loses_none(tmp_path: Path, left_behind: Path) -> None:
+    path = tmp_path / "persist" / "uuid.sqlite"
+    command = [sys.executable, "-c", KILLED_WHILE_TAKING_OVER, str(path), str(left_behind)]
+    killed = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.exists()
+    assert values_in(path, left_behind) == {"a": 1.5, "b": 1.5, "c": 1.5}
+
+
+def test_values_are_taken_over_once_and_never_over_what_was_set_since(
+    tmp_path: Path, left_behind: Path
+) -> None:
+    path = tmp_path / "persist" / "uuid.sqlite"
+    values_in(path, left_behind)
+    with contextlib.closing(PersistentValues(path, left_behind)) as opened:
+        opened.save("a", Payload(2.5, 2000.0))
+    (left_behind / "late").write_text('{"value": 3.5, "time": 1000.0}')
+    assert values_in(path, left_behind) == {"a": 2.5, "b": 1.5, "c": 1.5}
+
+
+def test_old_values_do_not_take_the_place_of_a_database_that_is_broken(
+    tmp_path: Path, left_behind: Path
+) -> None:
+    path = tmp_path / "persist" / "uuid.sqlite"
+    path.write_bytes(b"no database at all" * 1000)
+    assert values_in(path, left_behind) == {}
+    assert values_in(path, left_behind) == {}

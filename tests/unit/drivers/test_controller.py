@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,30 @@ def test_a_reply_that_is_not_text_is_a_mismatch():
         with pytest.raises(ProtocolMismatch, match=r"tc at .*'binary'.*xff"):
             controller.ask("binary")
         assert controller.ask("a") == "re a"
+
+
+def test_nobody_uses_the_line_between_a_bad_reply_and_its_being_put_in_step():
+    begun: list[threading.Thread] = []
+
+    def answer(message):
+        if message != "binary":
+            return answer_with_name(message)
+        begun[0].start()
+        wait_until(lambda: controller._line._turns.waiting == 1)
+        return b"\xff\xfe\r\n"
+
+    def ask_urgently():
+        with controller.prioritised("set"):
+            controller.ask("a")
+
+    with device(answer) as fake, Fake.open(fake.url, name="tc") as controller:
+        controller.wait_until_up()
+        other = threading.Thread(target=ask_urgently)
+        begun.append(other)
+        with pytest.raises(ProtocolMismatch):
+            controller.ask("binary")
+        other.join(10)
+    assert fake.received == ["ID?", "binary", "ID?", "a"]
 
 
 def test_raw_waits_for_a_reply_only_where_one_is_due():

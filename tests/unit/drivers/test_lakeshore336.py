@@ -8,6 +8,7 @@ import pytest
 
 from drivers._lakeshore336 import INPUTS, OUTPUTS, plain, to_float, to_reading
 from drivers.lakeshore336 import Alarm, LakeShore336, OutputMode, Ramp, SensorInput
+from drivers.ports.scripted import ScriptedPort
 from mktl.errors import (
     BadValue,
     DeviceRefused,
@@ -149,6 +150,83 @@ def test_a_power_cycle_connects_anew_and_restores(fake, instrument):
         instrument.esr = 128
         assert tc.temperature_k("A") == 77.35
         wait_until(lambda: instrument.sets == ["RAMP 1,1,5"] * 2)
+
+
+def test_a_power_cycle_that_is_told_while_the_line_is_put_in_step_restores_the_settings():
+    ask, restore = b"*IDN?;*ESR?\n", (b"RAMP 1,1,5;*ESR?\n", b"0\r\n")
+    port = ScriptedPort(
+        (ask, f"{IDN};0\r\n".encode()),
+        restore,
+        (b"KRDG? A;RDGST? A;*ESR?\n", b""),  # it is off at this moment
+        (ask, f"{IDN};128\r\n".encode()),
+        (ask, f"{IDN};0\r\n".encode()),
+        restore,
+    )
+    tc = LakeShore336("tcp://127.0.0.1", restore=["RAMP 1,1,5"], timeout_s=0.2, retry_first_s=0.05)
+    tc._line._port = port
+    states: list[str] = []
+    tc.on_change(lambda status: states.append(status.state))
+    with tc:
+        tc.wait_until_up()
+        with pytest.raises(DeviceTimeout):
+            tc.temperature_k("A")
+        wait_until(lambda: port.finished and states == ["Connecting", "Up", "Down", "Up"])
+
+
+def test_a_power_cycle_that_is_told_in_a_late_reply_restores_the_settings(fake, instrument):
+    with LakeShore336.open(
+        fake.url, restore=["RAMP 1,1,5"], timeout_s=0.2, retry_first_s=0.05
+    ) as tc:
+        tc.wait_until_up()
+        answer = fake.answer
+        fake.answer = lambda _message: b"+77.350;000;"
+        with pytest.raises(DeviceTimeout), tc.turn():
+            try:
+                tc.temperature_k("A")
+            finally:
+                fake.answer = answer
+                fake.send(b"128\r\n")
+        wait_until(lambda: instrument.sets == ["RAMP 1,1,5"] * 2)
+
+
+def test_a_power_cycle_that_the_idle_probe_is_told_of_restores_the_settings(fake, instrument):
+    with LakeShore336.open(
+        fake.url, restore=["RAMP 1,1,5"], idle_probe_s=0.1, retry_first_s=0.05
+    ) as tc:
+        tc.wait_until_up()
+        instrument.esr = 128
+        wait_until(lambda: instrument.sets == ["RAMP 1,1,5"] * 2)
+
+
+def test_a_power_cycle_is_noticed_beside_an_error(fake, instrument):
+    with LakeShore336.open(fake.url, restore=["RAMP 1,1,5"], retry_first_s=0.05) as tc:
+        tc.wait_until_up()
+        instrument.esr = 128 | 32
+        with pytest.raises(DeviceRefused, match="command error"):
+            tc.temperature_k("A")
+        wait_until(lambda: instrument.sets == ["RAMP 1,1,5"] * 2)
+
+
+def test_an_error_in_an_answer_that_was_lost_is_told(fake, instrument):
+    with LakeShore336.open(fake.url, timeout_s=0.2) as tc:
+        tc.wait_until_up()
+        answer = fake.answer
+        fake.answer = lambda _message: None
+        unknown = pytest.raises(DeviceTimeout, match="may or may not have been carried out")
+        with unknown, tc.turn():
+            try:
+                tc.set_heater_range(1, 3)
+            finally:
+                fake.answer = answer
+                instrument.esr = 16
+        wait_until(lambda: "execution error (16)" in tc.status().error)
+        assert tc.status().state == "Up"
+
+
+def test_a_refusal_does_not_claim_more_than_the_register_tells(tc, instrument):
+    instrument.refused = {"RANGE 1,3": 16}
+    with pytest.raises(DeviceRefused, match=r"most likely it refused .* for another host too"):
+        tc.set_heater_range(1, 3)
 
 
 def test_a_restore_command_that_is_refused_keeps_the_link_down(fake, instrument):

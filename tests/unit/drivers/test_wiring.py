@@ -56,6 +56,32 @@ def test_a_file_becomes_controllers_and_items():
     assert note.description == {"type": "string", "persist": True}
 
 
+def test_what_is_not_watched_yet_is_told_in_a_line_for_each_item():
+    plain = '[items.level]\ntype = "numeric"\ndeadband = 1\n'
+    follows = '[items.level2]\ntype = "numeric"\ntracks = {item = "level"}\nlimits = {}\n'
+    notes = [str(note) for note in loads(GOOD + plain + follows).notes]
+    assert notes == [
+        "line 12: items.Detector_Temp: limits are not watched yet: no alarm will come of it",
+        "line 22: items.level: deadband is not watched yet: every change is published",
+        "line 26: items.level2: limits and tracks are not watched yet: no alarm will come of it",
+    ]
+    assert load(EXAMPLES / "cryostat.toml").notes == ()
+
+
+def test_a_file_is_held_to_the_rules_of_descriptions():
+    everything_wrong = """store = "a"
+alias = "b"
+[items.x]
+type = "numeric"
+range = [2, 1]
+format = "%q"
+gettable = 1
+"""
+    found = problems_of(everything_wrong)
+    assert [problem.partition(" must")[0] for problem in found[:1]] == ["line 5: items.x.range:"]
+    assert any(problem.startswith("line 6: items.x.format:") for problem in found)
+
+
 def test_the_channel_s_own_values_hold_where_the_file_says_nothing():
     item = loads(GOOD).items["setpoint"]
     assert item.poll_s == 5.0
@@ -133,8 +159,7 @@ settable = true
         ("line 11: items.a.poll_s:", "positive"),
         ("line 12: items.A:", "two of 'a'"),
         ("line 16: items.b.range:", "not within the driver's [0, 2000]"),
-        ("line 17: items.b.limits.waring:", "did you mean 'warning'"),
-        ("line 17: items.b.limits.alarm:", "[low, high]"),
+        ("line 17: items.b.limits:", 'must be like {"warning": [70, 90]'),
         ("line 18: items.b.units:", "the channel gives 'kelvin'"),
         ("line 20: items.c.chanel:", "did you mean 'channel'"),
         ("line 21: items.d/e:", "not a name"),
@@ -159,9 +184,17 @@ settable = true
         ('store = "a"\nalias = "b"\n[items]\na = 3', "must be a table"),
         ('store = "a"\nalias = "b"\n[items.a]\nchannel = 3', "must be like"),
         ('store = "a"\nalias = "b"\n[items.a]\ntype = "strng"', "did you mean 'string'"),
-        ('store = "a"\nalias = "b"\n[items.a]\nlimits = 3', "must be a table"),
-        ('store = "a"\nalias = "b"\n[items.a]\nrange = ["a", 2]', "two numbers"),
+        ('store = "a"\nalias = "b"\n[items.a]\nlimits = 3', "must be like"),
+        ('store = "a"\nalias = "b"\n[items.a]\nrange = ["a", 2]', "must be [low, high]"),
         ('store = "a"\nalias = "b"\n[items.a]\npersist = "yes"', "true or false"),
+        ('store = "a"\nalias = "b"\n[items.a]\ntype = "mask"', "enumerators: must be there"),
+        ('store = "a"\nalias = "b"\n[items.a]\nrange = [1, 2]', "only for items of numbers"),
+        ('store = "a"\nalias = "b"\n[items.a]\ninitial = 3\ntype = "string"', "initial: is not"),
+        ('store = "a"\nalias = "b"\n[items.a]\ndeadband = -1', "line 4: items.a.deadband: must"),
+        (
+            'store = "a"\nalias = "b"\n[items.a]\ntracks = {tolerance = 1}',
+            "line 4: items.a.tracks: must be like",
+        ),
         ('store = "a"\nalias = "b"\n[items._cat]\ntype = "string"', "belong to the daemon"),
         (
             GOOD + '[controllers.b]\ndriver = "lakeshore336"\nurl = "tcp://127.0.0.1:7777"',

@@ -124,3 +124,14 @@ def test_lane_may_close_its_own_lanes() -> None:
     lanes.submit("lane", close)
     assert done.wait(10)
     assert lanes.close(timeout_s=10)
+
+
+def test_nothing_is_a_lane_like_any_other() -> None:
+    lanes = Lanes("test")
+    done = threading.Event()
+    try:
+        assert lanes.submit(None, lambda: None)
+        assert lanes.submit(None, done.set)
+        assert done.wait(10)
+    finally:
+        assert lanes.close(timeout_s=5)

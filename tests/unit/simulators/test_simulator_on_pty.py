@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 import serial
 
 import simulators
+from simulators import _pty_link
 from simulators.device import SimulatorError
 from simulators.lakeshore336 import LakeShore336
 from simulators.serve import Simulator
@@ -64,15 +67,53 @@ def test_the_port_can_be_closed_and_opened_again(serial_sim: Simulator) -> None:
             assert ask(port, "*OPC?") == b"1\r\n"
 
 
-def test_bytes_take_their_time_in_both_directions(tmp_path: Path) -> None:
-    message, baud = "*OPC?;" * 20, 2400
-    slow = Simulator(LakeShore336(), pty=tmp_path / "slow", baud=baud)
-    with slow as sim, opened(sim, baud=baud) as port:
-        began_s = time.monotonic()
-        reply = ask(port, message)
-        took_s = time.monotonic() - began_s
-    assert reply == b";".join([b"1"] * 20) + b"\r\n"
-    assert took_s >= (len(message) + 1 + len(reply)) * 10 / baud
+class StoppedClock:
+    """A clock that goes on only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    async def sleep(self, delay_s: float) -> None:
+        self.now_s += max(0.0, delay_s)
+
+
+def test_bytes_take_their_time_in_both_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    baud, data = 2400, b"*OPC?;" * 20
+    clock = StoppedClock()
+    monkeypatch.setattr(_pty_link, "time", clock)
+    monkeypatch.setattr(asyncio, "sleep", clock.sleep)
+    master, slave = os.openpty()
+    try:
+        tty.setraw(slave)
+        wire = _pty_link._PtyWire(master, baud=baud)
+        asyncio.run(wire.send(data))
+        sent = b""
+        while len(sent) < len(data):
+            sent += os.read(slave, 1000)
+        assert sent == data
+        assert clock.now_s == pytest.approx(len(data) * 10 / baud)
+        os.write(slave, data)
+
+        async def receive_all() -> bytes:
+            received = b""
+            while len(received) < len(data):
+                received += await wire.receive()
+            return received
+
+        assert asyncio.run(receive_all()) == data
+        assert clock.now_s == pytest.approx(2 * len(data) * 10 / baud)
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_a_slow_line_carries_the_same(tmp_path: Path) -> None:
+    slow = Simulator(LakeShore336(), pty=tmp_path / "slow", baud=2400)
+    with slow as sim, opened(sim, baud=2400) as port:
+        assert ask(port, "*OPC?;" * 20) == b";".join([b"1"] * 20) + b"\r\n"
 
 
 def test_a_flood_without_a_terminator_neither_blocks_nor_breaks_it(serial_sim: Simulator) -> None:
