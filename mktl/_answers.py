@@ -6,6 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
+from ._ratelimit import RateLimitedLog
 from .errors import BadValue, MktlError, NotSupported
 from .payload import Payload
 from .requests import ItemRequest, wants_refresh
@@ -35,6 +36,7 @@ class Answers:
         self._service = service
         self._flight: list[Responder] | None = None
         self._flights = threading.Lock()
+        self._trouble = RateLimitedLog(_log)
 
     def get(self, responder: Responder) -> None:
         """Answer a GET: at once where no code of the item has to run."""
@@ -58,8 +60,8 @@ class Answers:
                     self._flight.append(responder)
                     return
                 self._flight = flight
-        if not self._service.submit(
-            ("get", item), responder, lambda: self._carry_out_get(responder, flight)
+        if not self._service.submit_get(
+            item, responder, lambda: self._carry_out_get(responder, flight)
         ):
             self._end_flight(flight)
 
@@ -110,11 +112,13 @@ class Answers:
             else:
                 responder.reply(*reply)
 
-        self._service.submit(self._authority, responder, carry_out)
+        self._service.submit_set(self._authority.item, responder, carry_out)
 
     def _note_failure(self, error: Exception) -> None:
         if not isinstance(error, (MktlError, ValueError, TypeError, KeyError)):
-            _log.warning("SET of %s failed", self._authority.item.full_key, exc_info=error)
+            self._trouble.warning(
+                "a SET of %s failed: %s", self._authority.item.full_key, error, exc_info=error
+            )
 
     def carry_out_set(self, payload: Payload) -> Any:
         """Do the chain of a SET: type check, ``validate``, ``req_set``."""

@@ -109,8 +109,8 @@ class Authority:
         if self.sets_here:
             done.run(lambda: self.answers.carry_out_set(payload))
         else:
-            self._service.submit_set(
-                self, lambda: done.run(lambda: self.answers.carry_out_set(payload))
+            self._service.submit_own_set(
+                self.item, lambda: done.run(lambda: self.answers.carry_out_set(payload))
             )
         return done if reply else None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import home, write_atomically
-from .errors import AlreadyRunning, BadName, ConfigurationError
+from .errors import AlreadyRunning, BadName, ConfigurationError, NotSaved
 from .protocol.message import encode_json
 from .protocol.names import fold
 from .transport.hosts import own_name
@@ -125,8 +125,18 @@ class Place:
         return read_items(path) if path.exists() else {}
 
     def replace_items(self, items: dict[str, dict[str, Any]]) -> None:
-        """Have :meth:`load_items` return *items* from now on."""
-        write_atomically(self._path(".json"), encode_json(items))
+        """Have :meth:`load_items` return *items* from now on.
+
+        Raises:
+            NotSaved: they could not be written.
+        """
+        path, data = self._path(".json"), encode_json(items)
+        try:
+            # On a full disk a daemon starts with what it has.
+            if not path.exists() or path.read_bytes() != data:
+                write_atomically(path, data)
+        except OSError as error:
+            raise NotSaved(f"{path} cannot be written: {error}") from error
 
     def time_of(self, hash_: int) -> float:
         """Return UNIX seconds at which the hash of the items became *hash_*: now, if it is new."""

@@ -320,6 +320,8 @@ class Peer:
         """A daemon that was restarted may hold other items, in other units, than before."""
         renewed = self.verify(config.answer_timeout_s())
         if renewed is None:
+            # Another daemon may answer where this one was.
+            self._find_again()
             raise NoAnswer(f"{self.block.name} does not say what its items are")
         if renewed is not self.block:
             self._renewed(renewed)

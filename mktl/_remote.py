@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import config
+from ._local import says_nothing_new
 from ._peer import Peer
 from .callbacks import Callback, Callbacks
 from .errors import ConnectionLost, MktlError, NotConnected, NotSupported
@@ -100,15 +102,17 @@ class Remote:
                 return
             peer.subscribe([self])
             received = self.received
+            patience_s = config.answer_timeout_s()
             try:
-                payload = peer.get(self.full_key, refresh=True, timeout_s=None)
+                payload = peer.get(self.full_key, refresh=True, timeout_s=patience_s)
             except NotSupported:
                 return  # it can be set but not read: broadcasts, if any, are all there is
             except (NotConnected, ConnectionLost):
                 raise
             except MktlError:
-                # The hardware does not answer: then what was last known, and how bad it is.
-                payload = peer.get(self.full_key, refresh=False, timeout_s=None)
+                # The hardware does not answer, or not soon: then what was last known, and how bad
+                # it is. What comes later comes as a broadcast.
+                payload = peer.get(self.full_key, refresh=False, timeout_s=patience_s)
             self._take(payload, received)
 
     def _take(self, payload: Payload, received: int) -> None:
@@ -160,7 +164,9 @@ class Remote:
                 return  # overtaken by a broadcast
             self._outdated = self._outdated and self.received != received
             self._overtaken_until = time.monotonic() + OVERTAKEN_S
-            if (payload.time, payload.quality) == (old.time, old.quality):
+            # A device with coarse time stamps may give one to two values; frames are not compared.
+            frame = bulk_codec.is_array(payload.value)
+            if payload.time == old.time and (frame or says_nothing_new(payload, old)):
                 return
             self.payload = payload
             self._callbacks.deliver(payload)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from .scheduler import Scheduler
 
 if TYPE_CHECKING:
     from .catalog import Block
+    from .item import Item
     from .transport.publisher import Publisher
     from .transport.server import Responder
 
@@ -26,6 +28,9 @@ __all__ = ["Service"]
 
 MOST_WAITING = 50_000
 """Requests that may wait for code of items; beyond them a client is told that we are busy."""
+MOST_WAITING_FOR_A_LINE = {"get": 8, "set": 32}
+"""Threads that may wait for their turns at one controller: refreshes are quick, a SET that moves
+something may take a minute."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +54,7 @@ class Service:
         self.persistent: PersistentValues | None = None
         self._block = block
         self._waiting = 0
+        self._pools: dict[int, dict[str, Lanes]] = {}
         self._counting = threading.Lock()
         self.unsaved = RateLimitedLog(_log)
 
@@ -69,24 +75,68 @@ class Service:
             raise NotSaved(f"{key} cannot be saved: the daemon has not opened its database")
         self.persistent.save(key, payload)
 
-    def submit(self, lane: Hashable, responder: Responder, job: Callable[[], None]) -> bool:
-        """Have *job* answer *responder* in *lane*, unless there is too much to do already."""
+    def submit_get(self, item: Item, responder: Responder, job: Callable[[], None]) -> bool:
+        """Have *job* answer *responder*, after all earlier refreshes of *item*."""
+        return self._submit_answer("get", item, ("get", item), responder, job)
+
+    def submit_set(self, item: Item, responder: Responder, job: Callable[[], None]) -> bool:
+        """Have *job* answer *responder*, after all earlier SETs of *item*."""
+        return self._submit_answer("set", item, ("set", item), responder, job)
+
+    def submit_own_set(self, item: Item, job: Callable[[], None]) -> None:
+        """Have *job* done after all earlier SETs of *item*.
+
+        Raises:
+            Busy: there is too much to do already.
+        """
+        self._submit(self._pool("set", item), ("set", item), job)
+
+    def _submit_answer(
+        self,
+        kind: str,
+        item: Item,
+        lane: Hashable,
+        responder: Responder,
+        job: Callable[[], None],
+    ) -> bool:
         try:
-            self._submit(lane, job)
+            self._submit(self._pool(kind, item), lane, job)
         except Busy as error:
             responder.fail(error)
             return False
         return True
 
-    def submit_set(self, authority: Authority, job: Callable[[], None]) -> None:
-        """Have *job* done after all earlier SETs of that item.
+    def _pool(self, kind: str, item: Item) -> Lanes:
+        """Return the threads for what may wait for the item's controller, and for nobody else's.
 
-        Raises:
-            Busy: there is too much to do already.
+        Each refresh or SET that waits for its turn on a slow line holds a thread. With threads
+        shared by all, one sick controller would take them from the items of another.
         """
-        self._submit(authority, job)
+        if item.controller is None:
+            return self.lanes
+        with self._counting:
+            pools = self._pools.setdefault(id(item.controller), {})
+            if kind not in pools:
+                name = f"{self.name}-{kind}-{len(self._pools)}"
+                pools[kind] = Lanes(name, few=1, most=MOST_WAITING_FOR_A_LINE[kind])
+            return pools[kind]
 
-    def _submit(self, lane: Hashable, job: Callable[[], None]) -> None:
+    def _all_lanes(self) -> list[Lanes]:
+        with self._counting:
+            pools = [pool for pools in self._pools.values() for pool in pools.values()]
+        return [*pools, self.lanes]
+
+    def waiting(self) -> int:
+        """Return the number of jobs that have not ended."""
+        return sum(lanes.waiting() for lanes in self._all_lanes())
+
+    def close_lanes(self, timeout_s: float) -> bool:
+        """Take no more work; return whether all of it had ended within *timeout_s* seconds."""
+        deadline = time.monotonic() + timeout_s
+        ended = [lanes.close(max(0.0, deadline - time.monotonic())) for lanes in self._all_lanes()]
+        return all(ended)
+
+    def _submit(self, pool: Lanes, lane: Hashable, job: Callable[[], None]) -> None:
         if self._waiting >= MOST_WAITING:
             raise Busy(f"{self.name} is busy: {self._waiting} requests are waiting")
         self._count(1)
@@ -97,7 +147,7 @@ class Service:
             finally:
                 self._count(-1)
 
-        if not self.lanes.submit(lane, counted):
+        if not pool.submit(lane, counted):
             self._count(-1)
             raise Busy(f"{self.name} is stopping")
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable
 
 from . import config, directory
+from ._ratelimit import RateLimitedLog
 from .catalog import Block
 from .errors import CatalogConflict, MktlError, NoAnswer
 from .protocol.message import SET, Response, encode_json
@@ -36,6 +37,7 @@ class Announcer:
         self._override = override
         self._accepted: set[directory.Address] = set()
         self._troubles: dict[directory.Address, str] = {}
+        self._trouble = RateLimitedLog(_log, interval_s=3600.0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name=f"{block.name}-announcer", daemon=True
@@ -63,7 +65,11 @@ class Announcer:
 
     def _run(self) -> None:
         while not self._stopping.wait(AGAIN_S):
-            refusals = self._announce(directory.CALL_WAIT_S)
+            try:
+                refusals = self._announce(directory.CALL_WAIT_S)
+            except Exception as error:  # no descriptor is free, say: there is a next time
+                self._trouble.warning("%s was not announced again: %s", self._block.name, error)
+                continue
             for refusal in refusals:
                 _log.error("%s is refused, but stays on the air: %s", self._block.name, refusal)
 

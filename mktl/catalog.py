@@ -188,7 +188,7 @@ def find_conflicts(block: Block, others: Iterable[Block]) -> list[Conflict]:
     """
     conflicts = []
     for other in others:
-        if other.store != block.store:
+        if other.store != block.store and other.uuid != block.uuid:
             continue
         reason = _conflict(block, other)
         if reason:
@@ -201,7 +201,9 @@ def _conflict(block: Block, other: Block) -> str:
     if other.daemon is not None:
         where = f"at {other.daemon.hostname}:{other.daemon.rep}"
     if other.uuid == block.uuid:
-        if block.daemon == other.daemon or block.alias != other.alias:
+        if other.name != block.name:
+            return f"the uuid {block.uuid} of {block.name} is that of {other.name} {where}"
+        if block.daemon == other.daemon:
             return ""
         return f"{other.name} lives {where} already, with the same uuid {other.uuid}"
     if other.alias == block.alias:

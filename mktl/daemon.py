@@ -376,7 +376,7 @@ class Daemon:
 
     def _drain(self) -> None:
         deadline = time.monotonic() + STOP_S
-        while self._service.lanes.waiting() and time.monotonic() < deadline:
+        while self._service.waiting() and time.monotonic() < deadline:
             time.sleep(0.01)
 
     def _leave_process(self) -> None:
@@ -387,7 +387,7 @@ class Daemon:
 
     def _finish(self) -> None:
         # With the controllers closed, whatever waited for hardware has ended by now.
-        if not self._service.lanes.close(timeout_s=0.5):
+        if not self._service.close_lanes(timeout_s=0.5):
             _log.warning("%s: some work did not end and is abandoned", self.name)
 
 

@@ -112,11 +112,18 @@ class PersistentValues:
 
     def load(self) -> Iterator[tuple[str, Payload]]:
         """Yield keys and payloads. One that cannot be read is logged and left where it is."""
-        with self._lock:
-            rows = self._database.execute("SELECT key, payload, bulk FROM persistent_values")
-            found = rows.fetchall()
+        try:
+            with self._lock:
+                rows = self._database.execute("SELECT key, payload, bulk FROM persistent_values")
+                found = rows.fetchall()
+        except sqlite3.Error as error:
+            raise NotSaved(f"persistent values cannot be read from {self.path}: {error}") from error
         for key, fields, bulk in found:
             try:
+                if not (isinstance(key, str) and isinstance(fields, bytes)):
+                    raise BadMessage("it is not of the kind that this daemon writes")
+                if not (bulk is None or isinstance(bulk, bytes)):
+                    raise BadMessage("its bulk data are not bytes")
                 yield key, Payload.from_wire(decode_json(fields), bulk)
             except BadMessage as error:
                 _log.error(

@@ -152,8 +152,11 @@ def _serve(options: argparse.Namespace) -> int:
         )
         with simulator:
             _announce(options.command, simulator.urls, simulator.control_address)
-            while simulator.running and signal.sigtimedwait(stopping, 1.0) is None:
-                pass
+            while simulator.running:
+                received = signal.sigtimedwait(stopping, 1.0)
+                # After Ctrl-Z and fg it may return something that is no signal of ours.
+                if received is not None and received.si_signo in stopping:
+                    break
             broken = not simulator.running
             # A second signal ends the process even if closing should hang.
             previous = {each: signal.signal(each, _give_up) for each in stopping}

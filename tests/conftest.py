@@ -54,7 +54,7 @@ def _isolated(
     monkeypatch.setenv("MKTL_FIRST_PORT", str(10150 + (37 * discovery_port + os.getpid()) % 3400))
     yield
     mktl.close()
-    ports.release(registry_port, discovery_port)
+    ports.release_all()
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def guarded(command: Callable[[], int]) -> int:
     except UsageError as error:
         warn(f"mark: {error}")
         return USAGE
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # whatever it is, a person gets a line and not a traceback
         return _failed(error)
     return status
 
@@ -101,7 +101,13 @@ def _failed(error: Exception) -> int:
         warn(f"mark: {error}")
         return status_of(error)
     if not isinstance(error, OSError):
-        raise error
+        if os.environ.get("MKTL_DEBUG"):
+            raise error
+        warn(
+            f"mark: this is a mistake in mark itself, please report it: {type(error).__name__}: "
+            f"{error} (MKTL_DEBUG=1 shows where)"
+        )
+        return REFUSED
     _discard_output()  # a full disk, most likely
     print(f"mark: {error.strerror or error}", file=sys.stderr)
     return REFUSED

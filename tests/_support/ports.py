@@ -14,7 +14,7 @@ import socket
 import tempfile
 from pathlib import Path
 
-__all__ = ["free_tcp_port", "free_udp_port", "release"]
+__all__ = ["free_tcp_port", "free_udp_port", "release", "release_all"]
 
 # Above the ports that daemons look for (10079 to 13679), below those that Linux gives to
 # outgoing connections (32768 and up).
@@ -41,6 +41,11 @@ def release(*ports: int) -> None:
         lock = _locks.pop(port, None)
         if lock is not None:
             os.close(lock)
+
+
+def release_all() -> None:
+    """Give all numbers back."""
+    release(*list(_locks))
 
 
 def _claim(kind: socket.SocketKind) -> int:

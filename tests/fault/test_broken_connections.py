@@ -160,6 +160,18 @@ def test_clients_whose_connections_break_again_and_again_end_with_the_present_va
     wait_until(lambda: store["item0"].value == value + 1)
 
 
+def test_values_that_bear_one_time_stamp_are_told_apart_after_a_break(
+    daemon: mktl.Daemon, store: Store, proxies: tuple[Proxy, Proxy]
+) -> None:
+    hearer = Hearer()
+    store["item0"].register(hearer.hear)
+    for value in range(1, 9):
+        proxies[1].break_all()
+        daemon.store["item0"].publish(value, timestamp=1e9)
+        wait_until(lambda value=value: hearer.values[-1:] == [value])
+        wait_until(lambda: store["item0"].live)
+
+
 def test_value_is_asked_for_while_broadcasts_do_not_come_in(
     daemon: mktl.Daemon, store: Store, proxies: tuple[Proxy, Proxy]
 ) -> None:

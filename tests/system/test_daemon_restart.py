@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mktl
+from mktl.persistence import PersistentValues
 from tests._support import wait_until
 from tests._support.daemons import daemon_process, ports_of, store_at
 from tests._support.wire import RawClient
@@ -312,3 +315,17 @@ def test_values_of_the_reference_package_are_taken_over_once(
         store["setpoint"].set(43.0)
     with daemon_process(tmp_path, ITEMS) as child, store_at("cryo", ports_of(child)[0]) as store:
         assert store["setpoint"].value == 43.0
+
+
+def test_odd_rows_among_persistent_values_are_left_out_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "values.sqlite"
+    values = PersistentValues(path)
+    values.save("good", mktl.Payload(1, 2.0))
+    values.close()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("INSERT INTO persistent_values VALUES ('odd', 5, NULL)")
+        database.execute("INSERT INTO persistent_values VALUES ('bulky', X'7b7d', 'text')")
+        database.commit()
+    again = PersistentValues(path)
+    assert [key for key, _payload in again.load()] == ["good"]
+    again.close()

@@ -76,7 +76,9 @@ def test_conflicts_are_shared_keys_a_shared_alias_and_one_uuid_at_two_addresses(
     block = Block.from_json(FIELDS)
     elsewhere = (Origin(0, "moon", 10080, 10140),)
     assert not find_conflicts(block, [block])
-    assert not find_conflicts(block, [replace(block, store="other")])
+    assert not find_conflicts(block, [replace(block, store="other", uuid="u2")])
+    (identity,) = find_conflicts(block, [replace(block, store="other")])
+    assert "is that of other.tc1" in identity.reason
     (alias,) = find_conflicts(block, [replace(block, uuid="u2", items={"z": {}})])
     assert "alias" in alias.reason
     (keys,) = find_conflicts(block, [replace(block, uuid="u2", alias="b")])
