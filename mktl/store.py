@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -141,8 +142,9 @@ class Store(Mapping[str, "Item"]):
         results: dict[str, Payload | MktlError | None] = {}
         asked: list[tuple[str, Reply]] = []
         absent: set[Peer] = set()
-        for given in keys:
-            key = fold(given, "key")
+        wanted = list(dict.fromkeys(fold(given, "key") for given in keys))
+        self._connect_all(wanted)
+        for key in wanted:
             results[key] = None
             try:
                 source = self[key]._source
@@ -158,6 +160,27 @@ class Store(Mapping[str, "Item"]):
             except MktlError as error:
                 results[key] = error
         return {key: result for key, result in results.items() if result is not None}
+
+    def _connect_all(self, keys: list[str]) -> None:
+        """Get to know the daemons of *keys* at the same time: one that is gone takes a while."""
+        with contextlib.suppress(MktlError):  # told for each key, later
+            self._load()
+        uuids = {self._holders.get(key) for key in keys} - self._peers.keys() - {None}
+        if len(uuids) < 2:
+            return
+
+        def connect(uuid: str) -> None:
+            with contextlib.suppress(MktlError):
+                self._connect(uuid)
+
+        threads = [
+            threading.Thread(target=connect, args=(uuid,), name=f"{self.name}-connect", daemon=True)
+            for uuid in uuids
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def _ask(self, key: str, refresh: bool, absent: set[Peer]) -> Reply:
         """Send a GET; *absent* are daemons that need not be waited for once more."""
@@ -230,15 +253,23 @@ class Store(Mapping[str, "Item"]):
     def _supersede(self, block: Block) -> None:
         """Forget what was known under the alias of *block* before it got a new identity."""
         for old in [one for one in self._blocks.values() if one.alias == block.alias]:
-            if old.uuid == block.uuid:
-                continue
-            del self._blocks[old.uuid]
-            directory.forget(self.name, old.uuid)
-            for key in [key for key, uuid in self._holders.items() if uuid == old.uuid]:
-                del self._holders[key]
-            peer = self._peers.pop(old.uuid, None)
-            if peer is not None:
-                peer.close()
+            if old.uuid != block.uuid:
+                self._forget(old)
+
+    def _forget(self, block: Block) -> None:
+        """Know nothing of the daemon of *block* any more, here and in the cache."""
+        self._blocks.pop(block.uuid, None)
+        directory.forget(self.name, block.uuid)
+        for key in [key for key, uuid in self._holders.items() if uuid == block.uuid]:
+            del self._holders[key]
+        peer = self._peers.pop(block.uuid, None)
+        if peer is not None:
+            peer.close()
+
+    def _is_replaced(self, block: Block) -> bool:
+        """Return whether others hold what *block* claims, its daemon being gone."""
+        public = [key for key in block.items if not key.startswith("_")]
+        return any(self._holders.get(key, block.uuid) != block.uuid for key in public)
 
     # For items.
 
@@ -339,6 +370,9 @@ class Store(Mapping[str, "Item"]):
             peer = Peer(found, _process.current(), self._renew)
             if found.daemon == block.daemon:
                 peer.note_gone()
+                with self._lock:
+                    if self._is_replaced(found):
+                        self._forget(found)
         elif renewed is not block:
             peer.block = renewed
             self._renew(renewed)

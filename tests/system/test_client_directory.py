@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -205,3 +206,45 @@ def test_threads_that_ask_for_the_same_store_share_items_and_connections() -> No
             thread.join()
         assert len(seen) == 8
         assert len(set(seen)) == 1
+
+
+def test_daemon_that_is_gone_is_forgotten_when_another_holds_its_keys(
+    tmp_path: Path, mktl_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MKTL_TIMEOUT", "0.5")
+    with daemon_process(tmp_path, {"temp": {"initial": 1}}, alias="old"):
+        assert mktl.get("cryo.temp").value == 1
+    mktl.close()
+    with daemon_process(tmp_path, {"temp": {"initial": 2}}, alias="new"):
+        store = mktl.get("cryo")
+        assert store["temp"].value == 2
+        assert [block.alias for block in store.blocks] == ["new"]
+    cached = list((mktl_home / "client" / "cache" / "cryo").iterdir())
+    assert len(cached) == 1
+
+
+def test_daemons_that_are_gone_are_waited_for_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aliases = ["a", "b", "c", "d"]
+    with contextlib.ExitStack() as stack:
+        for alias in aliases:
+            stack.enter_context(daemon_process(tmp_path, {f"key-{alias}": {}}, alias=alias))
+        store = mktl.get("cryo")
+        store.refresh()
+        assert set(store.read([f"key-{alias}" for alias in aliases])) == {
+            f"key-{alias}" for alias in aliases
+        }
+    mktl.close()
+    monkeypatch.setenv("MKTL_TIMEOUT", "0.5")
+    threads: list[int] = []
+    connect = Store._connect
+
+    def counted(self: Store, uuid: str) -> object:
+        threads.append(threading.get_ident())
+        return connect(self, uuid)
+
+    monkeypatch.setattr(Store, "_connect", counted)
+    answers = mktl.get("cryo").read([f"key-{alias}" for alias in aliases])
+    assert all(isinstance(answer, mktl.NoAnswer) for answer in answers.values())
+    assert len(set(threads[:4])) == 4
