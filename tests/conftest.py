@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,9 @@ def _isolated(
     """Give the test, and the processes that it starts, a home and discovery ports of their own."""
     for name in [name for name in os.environ if name.startswith("MKTL_")]:
         monkeypatch.delenv(name)
+    # Where the commands are installed, for tests that have a shell look for them.
+    commands = str(Path(sys.executable).parent)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ.get('PATH', '')}")
     registry_port, discovery_port = free_udp_port(), free_udp_port()
     monkeypatch.setenv("MKTL_HOME", str(tmp_path / "mktl-home"))
     monkeypatch.setenv("MKTL_BIND", "127.0.0.1")
