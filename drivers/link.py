@@ -109,7 +109,7 @@ class Link:
             for callback in tuple(self._callbacks):
                 try:
                     callback(status)
-                except Exception:
+                except Exception:  # the line must outlive a mistake of who listens to it
                     _log.exception("%s: a callback for changes of state failed", self._label())
 
     def _status(self) -> ControllerStatus:

@@ -363,7 +363,7 @@ def test_two_threads_may_wait_for_one_reply_and_the_first_may_give_up(fake: Fake
 
     leader, follower = threading.Thread(target=lead), threading.Thread(target=follow)
     leader.start()
-    time.sleep(0.1)
+    wait_until(client._lead.locked)
     follower.start()
     try:
         assert gave_up.wait(10)

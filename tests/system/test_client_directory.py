@@ -46,8 +46,8 @@ def test_peers_that_are_gone_are_waited_for_together(
     fake: FakeDaemon, silent: list[tuple[str, int]]
 ) -> None:
     began = time.monotonic()
-    answers = directory.ask([*silent, ("127.0.0.1", fake.rep)], "_hash", timeout_s=0.5)
-    assert time.monotonic() - began < 1.2
+    answers = directory.ask([*silent, ("127.0.0.1", fake.rep)], "_hash", timeout_s=3.0)
+    assert time.monotonic() - began < 12.0  # one after the other, it would be 15 s
     assert list(answers.values) == [("127.0.0.1", fake.rep)]
     assert set(answers.failures) == set(silent)
     assert all(isinstance(one, TimeoutError) for one in answers.failures.values())
@@ -78,9 +78,10 @@ def test_registries_are_not_forgotten_where_nobody_answers_at_all(
 
 
 def test_daemon_answers_soon_although_it_remembers_registries_that_are_gone(
-    silent: list[tuple[str, int]],
+    silent: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory.remember_registries([*silent, *(("127.0.0.1", free_tcp_port()) for _ in range(8))])
+    monkeypatch.setattr(announcing, "CALL_WAIT_S", 1.5)
 
     class Described(mktl.Daemon):
         def describe_items(self) -> dict[str, dict[str, object]]:
@@ -91,7 +92,7 @@ def test_daemon_answers_soon_although_it_remembers_registries_that_are_gone(
     client = RawClient(*daemon.ports)
     try:
         assert client.get("cryo.x")["value"] == 1
-        assert time.monotonic() - began < 1.5  # half a second of it for a busy machine
+        assert time.monotonic() - began < 15.0  # one after the other, it would be 19 s
     finally:
         client.close()
         daemon.stop()
@@ -104,12 +105,13 @@ def test_announcer_that_waits_for_a_registry_is_closed_at_once(
     address = ("127.0.0.1", fake.rep)
     monkeypatch.setattr(directory, "call_registries", lambda **_options: [address])
     monkeypatch.setattr(announcing, "AGAIN_S", 0.01)
+    monkeypatch.setenv("MKTL_TIMEOUT", "10")
     announcer = announcing.Announcer(Block.from_json(fake.block), override=False)
     announcer.start()
     wait_until(lambda: fake.requests)
     began = time.monotonic()
     announcer.close()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 20.0  # the registry would be waited for for 30 s
 
 
 def test_bad_block_does_not_hide_the_others(fake: FakeDaemon) -> None:
@@ -159,7 +161,10 @@ def test_own_answer_of_a_daemon_counts_more_than_what_a_registry_passes_on(
     assert taken(("b", 1), ("e", 1)) == taken(("e", 1), ("b", 1)) == newer.hash
 
 
-def test_daemon_that_is_stopped_does_not_hold_up_the_items_of_another(tmp_path: Path) -> None:
+def test_daemon_that_is_stopped_does_not_hold_up_the_items_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MKTL_TIMEOUT", "10")
     x, y, z = ({key: {"type": "numeric", "initial": 1}} for key in "xyz")
     with (
         serving({**x, **z}, alias="a") as healthy,
@@ -174,12 +179,10 @@ def test_daemon_that_is_stopped_does_not_hold_up_the_items_of_another(tmp_path: 
         try:
             waiting = threading.Thread(target=lambda: store.read(["y"]))
             waiting.start()
-            time.sleep(0.1)
-            began = time.monotonic()
+            wait_until(lambda: any(lock.locked() for lock in store._connecting.values()))
             assert store["x"].value == 1
             assert store["z"].value == 1
             assert store["z"].description.type == "numeric"
-            assert time.monotonic() - began < 0.5
             assert waiting.is_alive()
         finally:
             os.kill(other.pid, signal.SIGCONT)
