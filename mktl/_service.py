@@ -216,6 +216,13 @@ class Service:
                 _log.error("the persistent value of %s is not used: %s", key, error)
                 continue
             holder.restore(coerced, saved=True)
+        if self.persistent.lost:
+            for authority in self.authorities.values():
+                if authority.description.persist:
+                    doubtful = authority.payload.having(
+                        quality="warning", reason=self.persistent.lost
+                    )
+                    authority.restore(doubtful, saved=False)
 
     def close(self) -> None:
         """Close the database and the broadcasts."""

@@ -46,12 +46,16 @@ class PersistentValues:
         path: The database file.
         reference_directory: Where the reference package would keep this daemon's values.
 
+    Attributes:
+        lost: Why all values of earlier runs are lost; empty if they are not.
+
     Raises:
         NotSaved: the file cannot be opened or created.
     """
 
     def __init__(self, path: Path, reference_directory: Path | None = None) -> None:
         self.path = path
+        self.lost = ""
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +82,7 @@ class PersistentValues:
                 error,
                 aside.name,
             )
+            self.lost = f"its saved value was lost: {aside.name} is not readable"
             database = self._connect()
             # What the reference package left is older than what was lost.
             database.execute(_MARK_TAKEN_OVER)

@@ -290,8 +290,10 @@ def test_corrupt_database_is_moved_aside_and_the_daemon_starts(
     path.write_bytes(content)
     with daemon_process(tmp_path, ITEMS) as child, store_at("cryo", ports_of(child)[0]) as store:
         assert "moved aside" in child.stderr_text
+        assert store["label"].quality == "warning"
+        assert "its saved value was lost" in (store["label"].reason or "")
         store["label"].set("new")
-        assert store["label"].value == "new"
+        assert (store["label"].value, store["label"].quality) == ("new", "valid")
     assert [one.name for one in path.parent.glob("*unreadable*")]
 
 
