@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from drivers._suggest import suggestion
 from mktl.errors import UnknownKey
 
-__all__ = ["Channel", "find_channel"]
+__all__ = ["BlockRead", "Channel", "find_channel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +23,50 @@ class Channel:
     ``format``, ``enumerators``, ``settable``) and our ``range: [low, high]``."""
     read: Callable[[], Any] | None = None
     """Asks the controller. Raises a DeviceError rather than returning what may be wrong. ``None``:
-    it can only be set."""
+    it can only be set, or only listened to."""
     write: Callable[[Any], None] | None = None
     """Sets it, and returns when the controller has taken it; ``None``: it cannot be set."""
     poll_s: float | None = 5.0
     """How often to read it, where nobody says otherwise; ``None``: only when asked for."""
+    listen: Callable[[Callable[[Any], None]], None] | None = None
+    """Takes a callback for what the device says unasked: it gets each value, or an exception that
+    says why there is none. ``None``: the device speaks only when asked."""
+    sent_bytes: int | None = None
+    """About how many bytes are sent to read it, terminator included; ``None``: not known."""
+    received_bytes: int | None = None
+    """About how many come back."""
 
     def __post_init__(self) -> None:
-        """Say in the description what can be done: settable and gettable follow from the two."""
-        fields = {"gettable": self.read is not None, "settable": self.write is not None}
+        """Say in the description what can be done: settable and gettable follow from the rest."""
+        readable = self.read is not None or self.listen is not None
+        fields = {"gettable": readable, "settable": self.write is not None}
         object.__setattr__(self, "item", {**self.item, **fields})
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRead:
+    """One exchange that reads several channels."""
+
+    channels: tuple[Channel, ...]
+    """What it reads."""
+    read: Callable[[], Sequence[Any]]
+    """Asks the controller once; gives a value for each channel, or the DeviceError that says why
+    there is none for that one. Raises a DeviceError if there is nothing for any of them."""
+    what: str
+    """What is asked, for people: ``KRDG? 0``, or ``holding 0-124``."""
+    sent_bytes: int | None = None
+    """About how many bytes are sent; ``None``: not known."""
+    received_bytes: int | None = None
+    """About how many come back."""
+
+
+def single_read(channel: Channel) -> BlockRead:
+    """Return the exchange that reads *channel*, which can be read, and nothing else."""
+    read = channel.read
+    assert read is not None
+    return BlockRead(
+        (channel,), lambda: (read(),), channel.path, channel.sent_bytes, channel.received_bytes
+    )
 
 
 def find_channel(channels: Iterable[Channel], path: str, *, where: str) -> Channel:

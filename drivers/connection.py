@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from drivers.framing import TerminatedReplies
+from drivers.framing.base import Framing
 from drivers.ports.base import Port
 from drivers.settings import LineSettings
 from mktl.errors import DeviceLost, DeviceTimeout, ProtocolMismatch
@@ -16,12 +18,30 @@ __all__ = ["Connection"]
 class Connection:
     """An opened port and the replies that come through it. Used by one thread at a time."""
 
-    def __init__(self, port: Port, settings: LineSettings, closing: threading.Event) -> None:
-        """Take a port that is not open yet; *closing* ends pauses."""
+    def __init__(
+        self,
+        port: Port,
+        settings: LineSettings,
+        closing: threading.Event,
+        heard: Callable[[str], None] | None = None,
+    ) -> None:
+        """Take a port that is not open yet.
+
+        Args:
+            port: The port; it belongs to the connection from now on.
+            settings: Timing and framing.
+            closing: Ends pauses.
+            heard: Gets each line that looks like one of ``settings.unsolicited``.
+        """
         self._closing = closing
         self._port = port
         self._settings = settings
-        self._replies = TerminatedReplies(settings.reply_end, limit=settings.longest_reply)
+        self._heard = heard
+        self._replies: Framing = (
+            TerminatedReplies(settings.reply_end, limit=settings.longest_reply)
+            if settings.framing is None
+            else settings.framing()
+        )
         self.ready_at = 0.0
         """Before this moment nothing may be sent."""
         self.used_at = time.monotonic()
@@ -56,14 +76,28 @@ class Connection:
                 raise DeviceLost("the controller was closed")
 
     def discard(self) -> bytes:
-        """Return what came before anything was asked.
+        """Return what came before anything was asked, lines that may come unasked aside.
 
         Raises:
             DeviceLost: the port broke meanwhile.
         """
-        stale = self._replies.clear() + self._port.discard()
+        if not self._settings.unsolicited:
+            stale = self._replies.clear() + self._received(self._port.discard())
+        else:
+            stale = self.listen()
         self.throw_away(stale)
         return stale
+
+    def listen(self) -> bytes:
+        """Take what came unasked; return of it what is no line that may come unasked.
+
+        The beginning of a line stays where it is: the rest of it is on its way.
+
+        Raises:
+            DeviceLost: the port broke meanwhile.
+        """
+        self._replies.feed(self._received(self._port.discard()))
+        return self._take_unsolicited()
 
     def throw_away(self, data: bytes) -> None:
         """Note that *data* is given to nobody."""
@@ -77,10 +111,18 @@ class Connection:
             DeviceLost: the port broke.
         """
         quiet_s = quiet_s or self._settings.quiet_s
-        self.throw_away(self._replies.clear())
+        self.throw_away(self._take_unsolicited() + self._replies.clear())
         end = time.monotonic() + self._settings.drain_s + quiet_s
+        if self._port.whole_messages:
+            # Its own "device clear" ends all that was asked; a read with nothing to come would
+            # put an error into the queue of the instrument.
+            self._port.clear(end)
+            return
         while data := self._port.read(time.monotonic() + quiet_s):
-            self.throw_away(data)
+            if self._settings.unsolicited:
+                self._replies.feed(self._received(data))
+                data = self._take_unsolicited()
+            self.throw_away(self._received(data))
             if time.monotonic() > end:
                 raise ProtocolMismatch(
                     f"bytes keep coming that nobody asked for, the last ones {data[-40:]!r}"
@@ -101,7 +143,7 @@ class Connection:
         answer = b""
         if reply:
             answer = self.read_reply(deadline)
-            if extra := self._replies.clear():
+            if extra := self._take_unsolicited() + self._not_begun():
                 self.throw_away(answer + self._settings.reply_end + extra)
                 raise ProtocolMismatch(f"{answer!r} came back, and then {extra!r}")
         self.used_at = time.monotonic()
@@ -120,10 +162,41 @@ class Connection:
         rest_s += max(
             (s for head, s in settings.settle_after if message.startswith(head)), default=0
         )
+        self._replies.sent(message)
         try:
-            self._port.write(message, deadline)
+            self._write(message, deadline)
         finally:
             self.ready_at = time.monotonic() + rest_s
+        if settings.echo:
+            self._read_echo(message, deadline)
+
+    def _write(self, message: bytes, deadline: float) -> None:
+        delay_s = self._settings.char_delay_s
+        if not delay_s:
+            self._port.write(message, deadline)
+            return
+        for index in range(len(message)):
+            self._port.write(message[index : index + 1], deadline)
+            if self._closing.wait(delay_s):
+                raise DeviceLost("the controller was closed")
+
+    def _read_echo(self, message: bytes, deadline: float) -> None:
+        """Read *message* back, which comes before the reply.
+
+        Raises:
+            DeviceTimeout: it does not come.
+            ProtocolMismatch: something else comes.
+        """
+        due = self._received(message)
+        came = b""
+        while len(came) < len(due) and due.startswith(came):
+            if time.monotonic() > deadline:
+                raise DeviceTimeout(f"of the echo of {message!r} only {came!r} came back")
+            came += self._received(self._port.read(deadline))
+        if not came.startswith(due):
+            self.throw_away(came)
+            raise ProtocolMismatch(f"the echo of {message!r} should come back, not {came[:80]!r}")
+        self._replies.feed(came[len(due) :])
 
     def read_reply(self, deadline: float) -> bytes:
         """Read to the end of one reply.
@@ -133,10 +206,44 @@ class Connection:
             DeviceLost: the port broke.
             ProtocolMismatch: too much came without an end.
         """
-        while (reply := self._replies.next_reply()) is None:
+        while (reply := self._next_reply()) is None:
             if time.monotonic() > deadline:
                 pending = self._replies.pending
                 raise DeviceTimeout(f"{pending!r} came back" if pending else "nothing came back")
-            self._replies.feed(self._port.read(deadline))
+            data = self._received(self._port.read(deadline))
+            if self._port.whole_messages and data:
+                reply = data.rstrip(b"\r\n")
+                break
+            self._replies.feed(data)
         self.ready_at = max(self.ready_at, time.monotonic() + self._settings.min_gap_s)
         return reply
+
+    def _next_reply(self) -> bytes | None:
+        """Return the next reply that is not a line which may come unasked."""
+        while (reply := self._replies.next_reply()) is not None:
+            if not self._is_unsolicited(reply):
+                return reply
+        return None
+
+    def _take_unsolicited(self) -> bytes:
+        """Give away the lines that may come unasked; return the other ones that are complete."""
+        other = b""
+        if self._settings.unsolicited:
+            while (reply := self._next_reply()) is not None:
+                other += reply + self._settings.reply_end
+        return other
+
+    def _not_begun(self) -> bytes:
+        """Take away what cannot be the beginning of a line that comes unasked."""
+        return b"" if self._settings.unsolicited else self._replies.clear()
+
+    def _is_unsolicited(self, line: bytes) -> bool:
+        text = line.decode("latin-1")
+        if not any(pattern.fullmatch(text) for pattern in self._settings.unsolicited):
+            return False
+        if self._heard is not None:
+            self._heard(text)
+        return True
+
+    def _received(self, data: bytes) -> bytes:
+        return data.translate(None, self._settings.ignore) if self._settings.ignore else data

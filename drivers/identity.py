@@ -3,12 +3,62 @@
 from __future__ import annotations
 
 import time
+from typing import Protocol
 
 from drivers.connection import Connection
 from drivers.settings import LineSettings
 from mktl.errors import DeviceLost, DeviceTimeout, WrongDevice
 
-__all__ = ["IdentityCheck"]
+__all__ = ["DrainOnly", "IdentityCheck", "Synchroniser"]
+
+
+class Synchroniser(Protocol):
+    """Finds out which device answers, and puts it back in step with our questions."""
+
+    @property
+    def possible(self) -> bool:
+        """Whether the device can be asked something at any time, to see that it is there."""
+
+    def unanswered(self, message: bytes) -> None:
+        """Note that *message* got no answer, which may still come."""
+
+    def ask(self, connection: Connection) -> str:
+        """Find out, on connecting, that the right device answers; return what it calls itself.
+
+        Raises:
+            WrongDevice: another one does.
+            DeviceError: none does.
+        """
+
+    def resynchronise(self, connection: Connection) -> str:
+        """Make sure that what was asked before cannot be answered any more.
+
+        Returns:
+            What people should know of what was found on the way; empty if nothing.
+
+        Raises:
+            DeviceError: that failed; the port must be opened anew.
+        """
+
+
+class DrainOnly:
+    """For lines whose replies say whose answer they are: what is late is known by its looks."""
+
+    possible = False
+
+    def unanswered(self, message: bytes) -> None:
+        """Nothing to note."""
+
+    def ask(self, connection: Connection) -> str:  # noqa: ARG002 - part of the interface
+        """Ask nothing."""
+        return ""
+
+    def resynchronise(self, connection: Connection) -> str:
+        """Wait until the line is quiet."""
+        connection.pause()
+        connection.drain()
+        connection.suspect = ""
+        return ""
 
 
 class IdentityCheck:

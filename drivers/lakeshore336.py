@@ -322,9 +322,9 @@ class LakeShore336(Controller):
                 self._check_esr(text, self.ask("*ESR?"))
             return reply
 
-    def restore_setting(self, command: str) -> None:
+    def restore_setting(self, setting: str) -> None:
         """Send one of the ``restore`` commands; refused, it raises DeviceRefused."""
-        self._set(command)
+        self._set(setting)
 
     # --- inside -----------------------------------------------------------------------------------
 

@@ -10,35 +10,39 @@ import contextlib
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from drivers.backoff import Backoff
 from drivers.connection import Connection
-from drivers.identity import IdentityCheck
-from drivers.link import Link
-from drivers.meter import Meter
+from drivers.identity import IdentityCheck, Synchroniser
+from drivers.keeper import Keeper
 from drivers.ports.base import Port
 from drivers.settings import LineSettings
 from drivers.turns import Turns
-from mktl.controllers import ControllerStatus, LinkState, TurnKind
-from mktl.errors import (
-    DeviceError,
-    DeviceLost,
-    DeviceTimeout,
-    LinkDown,
-    MktlError,
-    ProtocolMismatch,
-    WrongDevice,
-)
+from mktl.controllers import ControllerStatus, TurnKind
+from mktl.errors import DeviceError, DeviceLost, DeviceTimeout, LinkDown, ProtocolMismatch
 
-__all__ = ["Line"]
+__all__ = ["Exchanged", "Line"]
 
 _log = logging.getLogger(__name__)
-_JOIN_S = 1.0
+_LISTEN_S = 0.05
 
 
-class Line:
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """One exchange, as it is told to who traces the line."""
+
+    sent: bytes
+    """The message, with its terminator."""
+    received: bytes | None
+    """The reply; ``None`` if none was due, or none came."""
+    error: str
+    """What went wrong; empty if nothing did."""
+    took_s: float
+    """Seconds from the first byte out to the last one in."""
+
+
+class Line(Keeper[Connection]):
     """Exchanges of bytes with one device, from any number of threads."""
 
     def __init__(
@@ -48,6 +52,8 @@ class Line:
         *,
         name: str = "line",
         on_connect: Callable[[], None] | None = None,
+        heard: Callable[[str], None] | None = None,
+        synchroniser: Synchroniser | None = None,
     ) -> None:
         """Note what to connect to; nothing is opened before :meth:`start` or the first turn.
 
@@ -58,23 +64,20 @@ class Line:
             on_connect: Called in the line's own thread, in a turn, after the identity was found
                 right and before the link counts as up; may exchange. If it raises, the attempt
                 has failed.
+            heard: Gets each line that looks like one of ``settings.unsolicited``, from the thread
+                that has read it.
+            synchroniser: Finds out who answers; by default with ``settings.identity``.
         """
-        self.name = name
-        self.settings = settings or LineSettings()
+        super().__init__(name, settings or LineSettings())
         self._port = port
         self._on_connect = on_connect or (lambda: None)
+        self._heard = heard
         self._turns = Turns()
-        self._meter = Meter()
-        self._link = Link(lambda: self.label, self._meter)
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._patient = False
         self._connection: Connection | None = None
         self._of_turn: Connection | None = None
-        self._identity = IdentityCheck(self.settings)
-        self._noted: weakref.ref[BaseException] | None = None
+        self._identity = synchroniser or IdentityCheck(self.settings)
+        self.trace: Callable[[Exchanged], None] | None = None
+        """Called after each exchange, from the thread that made it; it must be quick."""
 
     @property
     def url(self) -> str:
@@ -82,56 +85,14 @@ class Line:
         return self._port.url
 
     @property
+    def char_s(self) -> float:
+        """Seconds that one character takes on the wire; 0 where it does not matter."""
+        return self._port.char_s
+
+    @property
     def label(self) -> str:
         """Name and URL, as error texts show them."""
         return f"{self.name} at {self._port.url}"
-
-    def start(self) -> None:
-        """Begin connecting, in a thread of the line. Returns at once; again is harmless.
-
-        Raises:
-            LinkDown: it was closed.
-        """
-        self._start(patient=False)
-
-    def close(self) -> None:
-        """Stop for good: turns fail, the port is released, the thread ends. Again is harmless.
-
-        Callbacks are not called any more once this has returned.
-        """
-        with self._lock:
-            self._closing.set()
-            connection, self._connection = self._connection, None
-            thread = self._thread
-        if connection is not None:
-            connection.close()
-        self._link.close()
-        self._turns.wake()
-        self._wake.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_JOIN_S)
-
-    def wait_until_up(self, *, timeout_s: float) -> None:
-        """Wait for the link, starting it if need be.
-
-        Raises:
-            LinkDown: it is not up after *timeout_s*; the text says why.
-        """
-        self.start()
-        with self._link.changed:
-            self._link.changed.wait_for(
-                lambda: self._link.state == "Up" or self._closing.is_set(), timeout_s
-            )
-        if self._link.state != "Up":
-            raise LinkDown(self._link.why_not())
-
-    def status(self) -> ControllerStatus:
-        """Return the state of the link now. Never blocks on the hardware."""
-        return self._link.status()
-
-    def on_change(self, callback: Callable[[ControllerStatus], None]) -> None:
-        """Have *callback* called from the line's thread after each change of state."""
-        self._link.on_change(callback)
 
     def prioritised(self, kind: TurnKind) -> contextlib.AbstractContextManager[None]:
         """Return a context in which this thread's turns have the priority of *kind*.
@@ -185,12 +146,14 @@ class Line:
         """
         timeout_s = self.settings.timeout_s if timeout_s is None else timeout_s
         with self.turn():
-            connection, begin = self._make_ready(), time.monotonic()
+            connection, begin = self.make_ready(), time.monotonic()
             try:
                 answer = connection.exchange(message, begin + timeout_s, reply=reply)
             except DeviceError as error:
+                self._tell(message, None, str(error), begin)
                 raise self._failure(connection, error, message, timeout_s) from error
             self._meter.exchanged(begin, time.monotonic(), connection.ready_at)
+            self._tell(message, answer if reply else None, "", begin)
             return answer
 
     def reconnect(self, reason: str) -> None:
@@ -199,16 +162,29 @@ class Line:
         if connection is not None:
             self._lose(connection, reason)
 
-    def _check(self) -> None:
-        if self._link.state == "Up" or self._own_thread_connects():
-            return
-        raise LinkDown(self._link.why_not())
+    def forget(self, callback: Callable[[ControllerStatus], None]) -> None:
+        """Call *callback*, which :meth:`on_change` was given, no more."""
+        self._link.forget(callback)
+
+    def _tell(self, message: bytes, answer: bytes | None, error: str, begin: float) -> None:
+        if self.trace is not None:
+            self.trace(Exchanged(message, answer, error, time.monotonic() - begin))
+
+    def _let_go(self, reason: str) -> None:
+        connection = self._connection
+        if connection is not None:
+            self._lose(connection, reason)
+        self._turns.wake()
 
     def _own_thread_connects(self) -> bool:
         return self._connection is not None and threading.current_thread() is self._thread
 
-    def _make_ready(self) -> Connection:
-        """Return the connection of this turn: rested, empty and in step."""
+    def make_ready(self) -> Connection:
+        """Return the connection of this thread's turn: rested, empty and in step.
+
+        Raises:
+            LinkDown: the link is not up, or went down within the turn.
+        """
         self._check()
         connection = self._of_turn
         if connection is None or connection is not self._connection:
@@ -266,59 +242,8 @@ class Line:
             connection.suspect = connection.suspect or reason
             self._wake.set()
 
-    def _note(self, error: DeviceError) -> None:
-        """Count *error* once, however many nested turns it leaves."""
-        if isinstance(error, LinkDown) or (self._noted is not None and self._noted() is error):
-            return
-        if isinstance(error, DeviceTimeout | DeviceLost | ProtocolMismatch):
-            self._noted = weakref.ref(error)
-            self._link.note_error(str(error))
-
-    def _start(self, *, patient: bool) -> None:
-        with self._lock:
-            if self._closing.is_set():
-                raise LinkDown(self._link.why_not())
-            if self._thread is not None:
-                return
-            self._patient = patient
-            self._link.change("Connecting", "")
-            self._thread = threading.Thread(target=self._run, name=f"link-{self.name}", daemon=True)
-            self._thread.start()
-
-    def _start_if_new(self) -> None:
-        """Start at the first turn, and let such early turns wait for the first attempt."""
-        if self._thread is None and not self._closing.is_set():
-            self._start(patient=True)
-        if not self._patient or self._link.state != "Connecting" or self._own_thread_connects():
-            return
-        s = self.settings
-        with self._link.changed:
-            self._link.changed.wait_for(
-                lambda: self._link.state != "Connecting", s.connect_timeout_s + s.wait_s
-            )
-
-    def _run(self) -> None:
-        s = self.settings
-        backoff = Backoff(first_s=s.retry_first_s, longest_s=s.retry_longest_s)
-        while not self._closing.is_set():
-            try:
-                connection = self._connect()
-            except MktlError as error:
-                self._attempt_failed(error, backoff.next_delay_s())
-            except Exception as error:  # a driver's on_connect with a mistake in it
-                _log.exception("%s: connecting failed unexpectedly", self.label)
-                self._attempt_failed(error, backoff.next_delay_s())
-            else:
-                begun = time.monotonic()
-                self._attend(connection)
-                if time.monotonic() - begun >= s.steady_s:
-                    backoff.reset()
-                delay_s = backoff.next_delay_s()
-                self._link.plan(time.monotonic() + delay_s)
-                self._rest(delay_s)
-
     def _connect(self) -> Connection:
-        connection = Connection(self._port.renew(), self.settings, self._closing)
+        connection = Connection(self._port.renew(), self.settings, self._closing, self._heard)
         with self._lock:
             if self._closing.is_set():
                 raise LinkDown(self._link.why_not())
@@ -342,22 +267,6 @@ class Line:
             raise
         return connection
 
-    def _attempt_failed(self, error: Exception, delay_s: float) -> None:
-        if self._closing.is_set():
-            return
-        state: LinkState = "Wrong device" if isinstance(error, WrongDevice) else "Down"
-        if self._noted is None or self._noted() is not error:
-            self._link.note_error(f"{self.label}: {error}")
-        self._link.change(state, str(error), next_try=time.monotonic() + delay_s)
-        self._rest(delay_s)
-
-    def _rest(self, delay_s: float) -> None:
-        """Tell of changes, and wait for the next attempt."""
-        if self._closing.is_set():
-            return
-        self._link.deliver()
-        self._closing.wait(delay_s)
-
     def _attend(self, connection: Connection) -> None:
         """Stay by *connection* until it is lost: tell of changes, put in step, probe when idle."""
         while True:
@@ -368,8 +277,24 @@ class Line:
             left_s = self._before_probe_s(connection)
             if connection.suspect or left_s <= 0:
                 self._probe(connection)
+            elif self.settings.unsolicited:
+                if not self._wake.wait(min(left_s, _LISTEN_S)):
+                    self._listen(connection)
             else:
                 self._wake.wait(min(left_s, threading.TIMEOUT_MAX))
+
+    def _listen(self, connection: Connection) -> None:
+        """Take what the device says unasked, while nobody else has the line."""
+        if self._turns.taken:
+            return
+        with contextlib.suppress(DeviceError), self.prioritised("poll"), self.turn():
+            if self._of_turn is connection:
+                try:
+                    connection.throw_away(connection.listen())
+                except ProtocolMismatch as error:
+                    connection.suspect = str(error)
+                except DeviceLost as error:
+                    self._lose(connection, str(error))
 
     def _before_probe_s(self, connection: Connection) -> float:
         if not self._identity.possible:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from drivers._suggest import suggestion
+from drivers.framing.base import Framing
 from mktl.errors import ConfigurationError
 
 __all__ = ["USER_SETTINGS", "Identity", "LineSettings"]
@@ -38,6 +39,14 @@ class LineSettings:
     """What ends each reply."""
     longest_reply: int = 4096
     """Most bytes of one reply."""
+    framing: Callable[[], Framing] | None = None
+    """Makes what finds the replies of one connection, where that is no terminator."""
+    ignore: bytes = b""
+    """Bytes that are dropped from all that comes in, such as XON and XOFF."""
+    echo: bool = False
+    """Whether the device (or the wiring) sends back each message before it answers."""
+    unsolicited: tuple[re.Pattern[str], ...] = ()
+    """Whole lines that the device sends unasked look so; they are never taken for a reply."""
     identity: Identity | None = None
     """How to check which device answers; without it there is no probe, and a line that is out of
     step is reopened instead of resynchronised."""
@@ -47,6 +56,8 @@ class LineSettings:
     """Longest wait for one's turn. It does not count into the deadline of the exchange."""
     min_gap_s: float = 0.0
     """Least silence between the last character, either way, and the next message."""
+    char_delay_s: float = 0.0
+    """Wait after each character that is sent, for devices without a buffer."""
     settle_after: tuple[tuple[bytes, float], ...] = ()
     """Extra silence after messages that begin so."""
     settle_s: float = 0.0
@@ -84,7 +95,7 @@ class LineSettings:
         return replace(self, **settings)
 
 
-_MAY_BE_0 = ("min_gap_s", "settle_s")
+_MAY_BE_0 = ("min_gap_s", "settle_s", "char_delay_s")
 
 USER_SETTINGS: tuple[str, ...] = tuple(
     field.name

@@ -73,6 +73,11 @@ class Turns:
         return self._owner == threading.get_ident()
 
     @property
+    def taken(self) -> bool:
+        """Whether anybody holds the turn."""
+        return self._owner is not None
+
+    @property
     def waiting(self) -> int:
         """How many threads wait for it."""
         with self._changed:

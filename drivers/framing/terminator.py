@@ -31,6 +31,9 @@ class TerminatedReplies:
         """What has come and was not given back yet."""
         return self._buffer
 
+    def sent(self, message: bytes) -> None:
+        """Note what is about to be asked: a terminator is the same for all replies."""
+
     def feed(self, data: bytes) -> None:
         """Add *data*, as it came.
 

@@ -11,6 +11,6 @@ Whatever the operating system or pyserial raise is translated here, once, to
 """
 
 from drivers.ports.base import Port
-from drivers.ports.urls import PortDefaults, port_for_url
+from drivers.ports.urls import PortDefaults, port_for_url, split_unit
 
-__all__ = ["Port", "PortDefaults", "port_for_url"]
+__all__ = ["Port", "PortDefaults", "port_for_url", "split_unit"]

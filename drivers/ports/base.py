@@ -33,6 +33,10 @@ class Port(Protocol):
     def char_s(self) -> float:
         """Seconds that one character takes on the wire; 0 where it does not matter."""
 
+    @property
+    def whole_messages(self) -> bool:
+        """Whether the transport itself marks where a message ends: a read gives a whole one."""
+
     def renew(self) -> Port:
         """Return an unopened port to the same place: a port is not opened twice."""
 
@@ -67,6 +71,14 @@ class Port(Protocol):
             DeviceLost: as for :meth:`read`.
         """
 
+    def clear(self, deadline: float) -> None:
+        """Have the device forget what it was asked, where the transport can do that.
+
+        Raises:
+            DeviceLost: as for :meth:`read`.
+            DeviceTimeout: not before *deadline*.
+        """
+
     def close(self) -> None:
         """Release it. Wakes a thread that waits in it. May be called twice."""
 
@@ -97,6 +109,14 @@ class FdPort(ABC):
     def char_s(self) -> float:
         """Seconds that one character takes on the wire."""
         return 0.0
+
+    @property
+    def whole_messages(self) -> bool:
+        """Never: these are streams of bytes."""
+        return False
+
+    def clear(self, deadline: float) -> None:  # noqa: B027 - not abstract: true of all streams
+        """Nothing to do: a stream of bytes has no device clear."""
 
     def open(self, deadline: float) -> None:
         """Connect; see :meth:`Port.open`."""

@@ -38,6 +38,11 @@ class ScriptedPort:
         return 0.0
 
     @property
+    def whole_messages(self) -> bool:
+        """Never: it is a stream of bytes."""
+        return False
+
+    @property
     def finished(self) -> bool:
         """Whether the whole script was played."""
         return not self._script
@@ -91,6 +96,9 @@ class ScriptedPort:
             self._check()
             data, self._input = self._input, b""
             return data
+
+    def clear(self, deadline: float) -> None:
+        """Nothing to do."""
 
     def close(self) -> None:
         """Close, and wake a thread that reads."""

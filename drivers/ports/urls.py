@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from drivers.ports.base import Port
 
-__all__ = ["PortDefaults", "port_for_url"]
+__all__ = ["PortDefaults", "port_for_url", "split_unit"]
 
 _SCHEMES = ("tcp", "serial")
 _SERIAL_KEYS = ("baud", "bits", "parity", "stop")
@@ -58,6 +58,28 @@ def port_for_url(url: str, defaults: PortDefaults | None = None) -> Port:
     raise ConfigurationError(
         f"{url!r}: unknown scheme {parts.scheme!r}: {suggestion(parts.scheme, _SCHEMES)}"
     )
+
+
+def split_unit(url: str) -> tuple[str, int | None]:
+    """Take ``unit=N`` out of the query of *url*; return the rest, and the unit or ``None``.
+
+    Raises:
+        ConfigurationError: the unit is not a number of 0 to 255.
+    """
+    head, question, query = url.partition("?")
+    if not question:
+        return url, None
+    unit: int | None = None
+    rest = []
+    for part in query.split("&"):
+        key, _, text = part.partition("=")
+        if key != "unit":
+            rest.append(part)
+        elif text.isdecimal() and int(text) <= 255:
+            unit = int(text)
+        else:
+            raise ConfigurationError(f"{url!r}: unit must be a number, 0 to 255, not {text!r}")
+    return (f"{head}?{'&'.join(rest)}" if rest else head), unit
 
 
 def _tcp(url: str, parts: SplitResult, defaults: PortDefaults) -> Port:

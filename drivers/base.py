@@ -1,0 +1,359 @@
+"""What all drivers have in common: one connection, many users."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, ClassVar, Self
+
+from drivers._suggest import suggestion
+from drivers.channel import BlockRead, Channel, find_channel, single_read
+from drivers.identity import IdentityCheck, Synchroniser
+from drivers.line import Exchanged, Line
+from drivers.ports import Port, PortDefaults, port_for_url, split_unit
+from drivers.settings import USER_SETTINGS, LineSettings
+from drivers.unit import Unit
+from mktl.controllers import ControllerStatus, TurnKind
+from mktl.errors import ConfigurationError, DeviceError
+
+__all__ = ["BadItem", "ControllerBase"]
+
+_open_controllers: dict[str, ControllerBase] = {}
+_open_lock = threading.Lock()
+_LINE_FIELDS = frozenset(field.name for field in fields(LineSettings))
+
+
+class BadItem(ConfigurationError):
+    """An item of an instrument file, with protocol keys of its own, that cannot be made."""
+
+    def __init__(self, field: str, text: str) -> None:
+        """Name the key of the item's table, and say what is wrong with it."""
+        super().__init__(f"{field}: {text}")
+        self.field = field
+        self.text = text
+
+
+class ControllerBase:
+    """One device behind one connection, shared by all who open the same URL.
+
+    Nothing is connected before :meth:`start`, :meth:`wait_until_up` or the first turn. It satisfies
+    :class:`mktl.controllers.ControllerLike`, and is a context manager that closes. Drivers derive
+    from :class:`drivers.controller.Controller` (lines of text) or from
+    :class:`drivers.modbus.ModbusController` (registers).
+    """
+
+    driver_name: ClassVar[str] = "controller"
+    """What the driver is called in an instrument file."""
+    line_defaults: ClassVar[LineSettings] = LineSettings()
+    """Timing and framing of the device."""
+    port_defaults: ClassVar[PortDefaults] = PortDefaults()
+    """TCP port and serial settings of the device."""
+    multi_drop: ClassVar[bool] = False
+    """Whether every message has an address in it, so that several units may share one line. Else
+    they do so only where the URL names a unit."""
+    driver_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings of the driver's own, which :meth:`line_settings` checks."""
+    item_keys: ClassVar[tuple[str, ...]] = ()
+    """Keys of an item's table that :meth:`channel_for` understands; none: it has channels only."""
+
+    def __init__(
+        self, url: str, *, name: str | None = None, restore: Sequence[Any] = (), **settings: Any
+    ) -> None:
+        """Prepare a controller of one's own; :meth:`open` gives one that is shared.
+
+        Args:
+            url: See :func:`drivers.ports.port_for_url`; with ``unit=N``, one of several on a line.
+            name: What error texts and logs call it; the driver's name if not given.
+            restore: Settings that are sent again on each connect, before anything else.
+            settings: Fields of :class:`drivers.settings.LineSettings`, such as ``timeout_s``, and
+                those in :attr:`driver_settings`.
+
+        Raises:
+            ConfigurationError: the URL or a setting is not valid.
+        """
+        port, unit = self._port(url)
+        self.unit = unit
+        self._url = url
+        self._place = _place(port, unit)
+        self._given = dict(settings)
+        self._refuse_unknown(settings)
+        self._settings = self.line_settings(dict(settings))
+        self._restore = self.check_restore(restore)
+        self._users = 1
+        self._line = self._make_line(port, name or self.driver_name)
+
+    @classmethod
+    def open(cls, url: str, *, name: str | None = None, **settings: Any) -> Self:
+        """Return the controller at *url*: the same one for all who ask.
+
+        Each :meth:`open` wants one :meth:`close`; the last one closes.
+
+        Args:
+            url: Where; ``tcp://host`` and ``tcp://host:7777`` are the same if 7777 is its default.
+            name: What error texts and logs call it; the first one who opens decides.
+            settings: As for the class itself.
+
+        Raises:
+            ConfigurationError: the URL or a setting is not valid, or it is open already with other
+                settings, or under another driver.
+        """
+        port, unit = cls._port(url)
+        with _open_lock:
+            found = _open_controllers.get(_place(port, unit))
+            if found is None:
+                made = cls(url, name=name, **settings)
+                _open_controllers[made.place] = made
+                return made
+            if type(found) is not cls:
+                raise ConfigurationError(
+                    f"{port.url} is open already as {found.driver_name}, not as {cls.driver_name}"
+                )
+            found._refuse_other(port, settings)
+            found._users += 1
+            return found
+
+    # --- what a daemon needs (mktl.controllers.ControllerLike) ------------------------------------
+
+    def start(self) -> None:
+        """Begin connecting, in the background. Returns at once, with the hardware off too."""
+        self._line.start()
+
+    def close(self) -> None:
+        """Take back one :meth:`open`; the last one stops it for good, within a second."""
+        with _open_lock:
+            self._users -= 1
+            if self._users > 0:
+                return
+            if _open_controllers.get(self.place) is self:
+                del _open_controllers[self.place]
+        self._line.close()
+
+    def status(self) -> ControllerStatus:
+        """Return the state of the connection now. Never blocks on the hardware."""
+        return self._line.status()
+
+    def on_change(self, callback: Callable[[ControllerStatus], None]) -> None:
+        """Have *callback* called, from the line's thread, after each change of state."""
+        self._line.on_change(callback)
+
+    def prioritised(self, kind: TurnKind) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which this thread's turns have the priority of *kind*."""
+        return self._line.prioritised(kind)
+
+    def raw(self, text: str) -> str:
+        """Send *text* as it is, in a turn of its own, and return the reply.
+
+        Raises:
+            BadValue: *text* cannot be sent.
+            DeviceError: as for any turn.
+        """
+        raise NotImplementedError
+
+    def pause(self) -> None:
+        """Release the port, for another program say, until :meth:`resume`; turns fail meanwhile."""
+        self._line.pause()
+
+    def resume(self) -> None:
+        """Connect again after :meth:`pause`."""
+        self._line.resume()
+
+    def trace(self, callback: Callable[[str], None] | None) -> None:
+        """Have *callback* called with a line for each exchange; ``None``: no more.
+
+        It is called from the thread that made the exchange, and must be quick.
+        """
+        self._line.trace = (
+            None if callback is None else lambda one: callback(self.describe_exchange(one))
+        )
+
+    # --- what drivers and scripts use -------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """What error texts and logs call it."""
+        return self._line.name
+
+    @property
+    def label(self) -> str:
+        """Name and URL, as error texts show them."""
+        return self._line.label
+
+    @property
+    def place(self) -> str:
+        """Where it leads, without line settings: what can be open only once."""
+        return self._place
+
+    @property
+    def char_s(self) -> float:
+        """Seconds that one character takes on the wire; 0 where it does not matter."""
+        return self._line.char_s
+
+    @property
+    def settings(self) -> LineSettings:
+        """Timing and framing of its line."""
+        return self._settings
+
+    def wait_until_up(self, *, timeout_s: float = 10.0) -> None:
+        """Wait for the connection, starting it if need be.
+
+        Raises:
+            LinkDown: it is not up after *timeout_s*; the text says why.
+        """
+        self._line.wait_until_up(timeout_s=timeout_s)
+
+    def turn(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context that keeps the line for several exchanges; see :meth:`Line.turn`."""
+        return self._line.turn()
+
+    def channel(self, path: str) -> Channel:
+        """Return the channel called *path*.
+
+        Raises:
+            UnknownKey: there is none; the text has the nearest ones.
+        """
+        return find_channel(self.channels(), path, where=self.name)
+
+    def __enter__(self) -> Self:
+        """Return the controller itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close it."""
+        self.close()
+
+    # --- what drivers override --------------------------------------------------------------------
+
+    def line_settings(self, settings: dict[str, Any]) -> LineSettings:
+        """Check the *settings* that were given, the driver's own too, and return the line's.
+
+        Called first of all, before there is a line.
+
+        Raises:
+            ConfigurationError: one is not valid; the text begins with its name.
+        """
+        return self.line_defaults.updated(settings)
+
+    def channels(self) -> tuple[Channel, ...]:
+        """Return all that it offers, without asking the hardware."""
+        return ()
+
+    def channel_for(self, key: str, table: Mapping[str, Any]) -> Channel:
+        """Return the channel of an item that has protocol keys of its own.
+
+        Args:
+            key: Key of the item, and path of the channel.
+            table: The item's table: those of :attr:`item_keys`, and its description.
+
+        Raises:
+            BadItem: it cannot be made.
+        """
+        raise BadItem(next(iter(table), key), f"driver {self.driver_name} has channels only")
+
+    def plan_reads(self, channels: Sequence[Channel]) -> list[BlockRead]:
+        """Return the fewest exchanges that read *channels*, which can all be read."""
+        return [single_read(channel) for channel in channels]
+
+    def synchroniser(self) -> Synchroniser:
+        """Return what finds out who answers, and puts the line back in step."""
+        return IdentityCheck(self._settings)
+
+    def on_connect(self) -> None:
+        """Prepare the device, in a turn, after its identity was found right; may raise."""
+
+    def heard(self, line: str) -> None:
+        """Take a line that the device sent unasked; called from the thread that read it."""
+
+    def check_restore(self, restore: object) -> tuple[Any, ...]:
+        """Return the settings to be restored, as :meth:`restore_setting` takes them.
+
+        Raises:
+            ConfigurationError: they cannot be.
+        """
+        if restore:
+            raise ConfigurationError(f"restore: driver {self.driver_name} cannot restore anything")
+        return ()
+
+    def restore_setting(self, setting: Any) -> None:
+        """Send one of the ``restore`` settings, and see to it that it was taken."""
+        raise NotImplementedError
+
+    def describe_exchange(self, exchange: Exchanged) -> str:
+        """Return a line for people that says what was sent, and what came back."""
+        back = _shown(exchange.received) if exchange.received is not None else ""
+        text = f"{_shown(exchange.sent)} -> {exchange.error or back}".rstrip()
+        return f"{text}  ({exchange.took_s * 1000:.1f} ms)"
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    @classmethod
+    def _port(cls, url: str) -> tuple[Port, int | None]:
+        plain, unit = split_unit(url)
+        if unit is None and cls.multi_drop:
+            unit = 1
+        return port_for_url(plain, cls.port_defaults), unit
+
+    def _make_line(self, port: Port, name: str) -> Line | Unit:
+        if self.unit is None:
+            return Line(
+                port,
+                self._settings,
+                name=name,
+                on_connect=self._connected,
+                heard=self.heard,
+                synchroniser=self.synchroniser(),
+            )
+        return Unit(
+            port,
+            self._settings,
+            self.unit,
+            name=name,
+            on_connect=self._connected,
+            heard=self.heard,
+            synchroniser=self.synchroniser(),
+        )
+
+    def _connected(self) -> None:
+        self.on_connect()
+        for setting in self._restore:
+            try:
+                self.restore_setting(setting)
+            except DeviceError as error:
+                raise DeviceError(
+                    f"the setting {setting!r} could not be restored: {error}"
+                ) from error
+
+    def _refuse_unknown(self, settings: Mapping[str, Any]) -> None:
+        known = (*USER_SETTINGS, "restore", *self.driver_settings)
+        for name in settings:
+            if name not in known:
+                raise ConfigurationError(f"unknown setting {name!r}: {suggestion(name, known)}")
+
+    def _refuse_other(self, port: Port, settings: dict[str, Any]) -> None:
+        """Raise a ConfigurationError if what *settings* name is not as it is here."""
+        wanted = dict(settings)
+        conflicts = []
+        if port.url != self._line.url:
+            conflicts.append(f"{self._line.url}, not {port.url}")
+        if "restore" in wanted and self.check_restore(wanted.pop("restore")) != self._restore:
+            conflicts.append("other restore commands")
+        self._refuse_unknown(wanted)
+        of_line = {name: value for name, value in wanted.items() if name in _LINE_FIELDS}
+        self.line_defaults.updated(of_line)
+        for field, value in wanted.items():
+            ours = getattr(self._settings, field) if field in of_line else self._given.get(field)
+            if ours != value:
+                conflicts.append(f"{field} = {ours!r}, not {value!r}")
+        if conflicts:
+            raise ConfigurationError(f"{self.label} is open already, with {'; '.join(conflicts)}")
+
+
+def _place(port: Port, unit: int | None) -> str:
+    place = port.url.partition("?")[0]
+    return place if unit is None else f"{place}?unit={unit}"
+
+
+def _shown(data: bytes) -> str:
+    """Return *data* with escapes for what is not printable."""
+    return data.decode("latin-1").encode("unicode_escape").decode("ascii")

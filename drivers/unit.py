@@ -1,0 +1,322 @@
+"""One device of several on a shared line: a bus with addresses, or a gateway.
+
+Each unit has a link state, a back-off and an identity of its own. One that is silent is left alone
+(quarantined): its turns fail at once, and now and then it is asked, at the lowest priority, whether
+it is there again. So it does not delay the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+
+from drivers.identity import DrainOnly, Synchroniser
+from drivers.keeper import Keeper
+from drivers.line import Exchanged, Line
+from drivers.ports.base import Port
+from drivers.settings import LineSettings
+from mktl.controllers import ControllerStatus, TurnKind
+from mktl.errors import (
+    ConfigurationError,
+    DeviceError,
+    DeviceLost,
+    DeviceTimeout,
+    LinkDown,
+    ProtocolMismatch,
+)
+
+__all__ = ["Unit"]
+
+_log = logging.getLogger(__name__)
+
+SILENT_AFTER = 2
+"""So many exchanges without an answer, one after the other, and a unit counts as silent."""
+
+_buses: dict[str, _Bus] = {}
+_buses_lock = threading.Lock()
+
+
+class _Bus:
+    """The line that units share, and who they are."""
+
+    def __init__(self, port: Port, settings: LineSettings) -> None:
+        self.place = port.url.partition("?")[0]
+        self.settings = settings
+        self.units: list[Unit] = []
+        self.line = Line(port, settings, name="bus", heard=self._heard, synchroniser=DrainOnly())
+
+    def leave(self, unit: Unit) -> None:
+        """Forget *unit*; the last one closes the line."""
+        with _buses_lock:
+            if unit in self.units:
+                self.units.remove(unit)
+            if self.units or _buses.get(self.place) is not self:
+                return
+            del _buses[self.place]
+        self.line.close()
+
+    def give_up_if_all_are_silent(self) -> None:
+        """Open the port anew when nobody answers any more: it may be the port that is dead."""
+        if all(unit.silent for unit in tuple(self.units)):
+            self.line.reconnect("none of its units answers")
+
+    def _heard(self, line: str) -> None:
+        for unit in tuple(self.units):
+            unit.heard(line)
+
+
+def _join(port: Port, settings: LineSettings, unit: Unit) -> _Bus:
+    place = port.url.partition("?")[0]
+    with _buses_lock:
+        bus = _buses.get(place)
+        if bus is None:
+            bus = _buses[place] = _Bus(port, settings)
+        else:
+            _refuse_other(bus, port, settings)
+        bus.units.append(unit)
+        return bus
+
+
+_PER_UNIT = ("identity", "timeout_s", "wait_s", "retry_first_s", "retry_longest_s", "settle_after")
+
+
+def _refuse_other(bus: _Bus, port: Port, settings: LineSettings) -> None:
+    """Raise a ConfigurationError if the line is open already, and works otherwise."""
+    if bus.line.url != port.url:
+        raise ConfigurationError(f"{bus.line.url} is shared already, not as {port.url}")
+    for field in fields(LineSettings):
+        ours, theirs = getattr(bus.settings, field.name), getattr(settings, field.name)
+        if field.name not in _PER_UNIT and ours != theirs:
+            raise ConfigurationError(
+                f"{port.url} is shared, and has {field.name} = {ours!r} already, not {theirs!r}"
+            )
+
+
+class Unit(Keeper[object]):
+    """Exchanges with one unit; the same to its users as a :class:`Line` of its own."""
+
+    def __init__(
+        self,
+        port: Port,
+        settings: LineSettings,
+        unit: int,
+        *,
+        name: str,
+        synchroniser: Synchroniser,
+        on_connect: Callable[[], None],
+        heard: Callable[[str], None],
+    ) -> None:
+        """Join the line at *port*, which is opened by the first of its units that starts.
+
+        Args:
+            port: Where the line is.
+            settings: Timing and framing; the same for all units, but for deadlines.
+            unit: Address of the unit, for error texts.
+            name: What error texts and logs call it.
+            synchroniser: Finds out who answers, and puts the unit back in step.
+            on_connect: As for :class:`Line`.
+            heard: As for :class:`Line`.
+
+        Raises:
+            ConfigurationError: the line is open already with other settings.
+        """
+        super().__init__(name, settings)
+        self.unit = unit
+        self.heard = heard
+        self.silent = False
+        """Whether it is left alone because it does not answer."""
+        self.trace: Callable[[Exchanged], None] | None = None
+        """Called after each exchange, from the thread that made it; it must be quick."""
+        self._url = port.url
+        self._on_connect = on_connect
+        self._identity = synchroniser
+        self._suspect = ""
+        self._unanswered = 0
+        self._used_at = time.monotonic()
+        self._session: object | None = None
+        self._bus = _join(port, settings, self)
+        self._line = self._bus.line
+        self._line.on_change(self._bus_changed)
+
+    @property
+    def url(self) -> str:
+        """Where the line leads, in full."""
+        return self._url
+
+    @property
+    def char_s(self) -> float:
+        """Seconds that one character takes on the wire; 0 where it does not matter."""
+        return self._line.char_s
+
+    @property
+    def label(self) -> str:
+        """Name, URL and unit, as error texts show them."""
+        return f"{self.name} at {self._url}, unit {self.unit}"
+
+    def close(self) -> None:
+        """Stop for good; the last unit closes the line."""
+        self._line.forget(self._bus_changed)
+        super().close()
+        self._bus.leave(self)
+
+    def status(self) -> ControllerStatus:
+        """Return the state of the unit now; the load is that of the line."""
+        return replace(super().status(), load_percent=self._line.status().load_percent)
+
+    def prioritised(self, kind: TurnKind) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which this thread's turns have the priority of *kind*."""
+        return self._line.prioritised(kind)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep the line for several exchanges; as :meth:`Line.turn`."""
+        self._start_if_new()
+        try:
+            self._check()
+            with self._line.turn():
+                self._check()
+                try:
+                    yield
+                except ProtocolMismatch as error:
+                    self._suspect = self._suspect or str(error)
+                    raise
+        except DeviceError as error:
+            self._note(error)
+            raise
+
+    def exchange(
+        self, message: bytes, *, timeout_s: float | None = None, reply: bool = True
+    ) -> bytes:
+        """Send *message* in a turn and return the reply; as :meth:`Line.exchange`."""
+        timeout_s = self.settings.timeout_s if timeout_s is None else timeout_s
+        with self.turn():
+            self._put_in_step()
+            begin = time.monotonic()
+            try:
+                answer = self._line.exchange(message, timeout_s=timeout_s, reply=reply)
+            except (DeviceTimeout, DeviceLost, ProtocolMismatch) as error:
+                self._tell(message, None, str(error), begin)
+                self._failed(error, message)
+                raise type(error)(f"{self.name}, unit {self.unit}: {error}") from error
+            end = time.monotonic()
+            self._unanswered = 0
+            self._used_at = end
+            self._meter.exchanged(begin, end, end)
+            self._tell(message, answer if reply else None, "", begin)
+            return answer
+
+    def reconnect(self, reason: str) -> None:
+        """Take the unit as lost, and find it again, with all that belongs to it."""
+        self._lose(reason)
+
+    def _tell(self, message: bytes, answer: bytes | None, error: str, begin: float) -> None:
+        if self.trace is not None:
+            self.trace(Exchanged(message, answer, error, time.monotonic() - begin))
+
+    def _put_in_step(self) -> None:
+        """Make sure that nothing that was asked before can still be answered."""
+        if not self._suspect:
+            return
+        why = self._suspect
+        connection = self._line.make_ready()
+        try:
+            told = self._identity.resynchronise(connection)
+        except DeviceError as error:
+            self._lose(f"{why}; after that, {error}", silent=isinstance(error, DeviceTimeout))
+            raise LinkDown(self._link.why_not()) from error
+        self._suspect = ""
+        self._unanswered = 0
+        if told:
+            _log.warning("%s: %s (%s)", self.label, told, why)
+            self._link.note_error(f"{self.label}: {told} ({why})")
+
+    def _failed(self, error: DeviceError, message: bytes) -> None:
+        self._identity.unanswered(message)
+        self._suspect = str(error)
+        if isinstance(error, DeviceTimeout):
+            self._unanswered += 1
+            if self._unanswered >= SILENT_AFTER and not self._own_thread_connects():
+                self._lose(f"it does not answer: {error}", silent=True)
+
+    def _bus_changed(self, status: ControllerStatus) -> None:
+        if status.state != "Up":
+            self._lose(status.error or f"the line is {status.state}")
+        self._poke.set()
+
+    def _connect(self) -> object:
+        self._line.start()
+        while self._line.status().state == "Connecting" and not self._closing.is_set():
+            self._poke.wait(self.settings.connect_timeout_s)
+            self._poke.clear()
+        session = object()
+        with self.prioritised("poll" if self.silent else "refresh"), self._line.turn():
+            try:
+                connection = self._line.make_ready()
+                self._suspect = ""
+                who = self._identity.ask(connection)
+                self._on_connect()
+            except DeviceTimeout as error:
+                self._found_silent()
+                raise DeviceTimeout(f"unit {self.unit} does not answer: {error}") from error
+        self.silent = False
+        self._unanswered = 0
+        with self._lock:
+            if self._closing.is_set() or self._paused:
+                raise LinkDown(self._link.why_not())
+            self._session = session
+            self._link.change("Up", who)
+        return session
+
+    def _found_silent(self) -> None:
+        self.silent = True
+        self._bus.give_up_if_all_are_silent()
+
+    def _attend(self, session: object) -> None:
+        """Stay until the unit is lost: tell of changes, and put it in step when it is idle."""
+        while self._session is session:
+            self._wake.clear()
+            self._link.deliver()
+            if self._session is not session:
+                break
+            left_s = self._before_probe_s()
+            if left_s <= 0:
+                self._probe(session)
+            else:
+                self._wake.wait(min(left_s, threading.TIMEOUT_MAX))
+        self._link.deliver()
+
+    def _before_probe_s(self) -> float:
+        if not self._identity.possible:
+            return float("inf")
+        return self._used_at + self.settings.idle_probe_s - time.monotonic()
+
+    def _probe(self, session: object) -> None:
+        """Make sure that the unit still answers, in a turn of the lowest priority."""
+        self._used_at = time.monotonic()
+        with contextlib.suppress(DeviceError), self.prioritised("poll"), self.turn():
+            if self._session is session:
+                idle = f"nothing was said for {self.settings.idle_probe_s:g} s"
+                self._suspect = self._suspect or idle
+                self._put_in_step()
+
+    def _let_go(self, reason: str) -> None:
+        self._lose(reason)
+
+    def _lose(self, reason: str, *, silent: bool = False) -> None:
+        with self._lock:
+            if self._session is None:
+                return
+            self._session = None
+            self.silent = silent
+            if self._link.state == "Up":
+                self._link.change("Down", reason, next_try=time.monotonic())
+        self._wake.set()
+        if silent:
+            self._bus.give_up_if_all_are_silent()
+
+    def _own_thread_connects(self) -> bool:
+        return threading.current_thread() is self._thread
