@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ._answers import Answers
@@ -22,14 +23,27 @@ from .protocol import bulk
 from .protocol.message import topic
 
 if TYPE_CHECKING:
+    from ._blocks import BlockPoll
     from ._service import Service
     from .callbacks import Callback
     from .item import Item
     from .scheduler import Poll
 
-__all__ = ["Authority"]
+__all__ = ["Authority", "Reading"]
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was so when the hardware began to be read."""
+
+    number: int
+    """Which reading of the item it is."""
+    changes: int
+    """How many SETs had taken effect."""
+    links_lost: int
+    """How often the link had been lost."""
 
 
 class Authority:
@@ -52,6 +66,8 @@ class Authority:
         self._topic = topic(item.full_key)
         self._publishing = threading.RLock()
         self._poll: Poll | None = None
+        self.block: BlockPoll | None = None
+        """What polls the item together with others."""
         self._in_set = threading.local()
         self._changes = 0
         self._readings_begun = 0
@@ -84,6 +100,19 @@ class Authority:
             or kind.perform_set is not ReferenceNames.perform_set
             or bool(self.item._set_performers)
         )
+
+    def settle_description(self) -> Description:
+        """Return the description, after correcting one that promises what the class cannot do."""
+        if self.reads_hardware and not self.writes_hardware:
+            fields = self.description.to_json()
+            if fields.setdefault("settable", False):
+                _log.warning(
+                    "%s is described as settable, but its class only reads: SETs are refused",
+                    self.item.full_key,
+                )
+                fields["settable"] = False
+            self.description = Description.from_json(self.item.key, fields)
+        return self.description
 
     # What the item calls.
 
@@ -128,8 +157,18 @@ class Authority:
             if self._poll is not None:
                 self._poll.cancel()
                 self._poll = None
+            self.join_block(None)
             if period:
                 self._poll = self._service.scheduler.add(period, self.poll_once, self.lane)
+
+    def join_block(self, block: BlockPoll | None) -> None:
+        """Be polled with *block* from now on, and no other way."""
+        with self._publishing:
+            if block is not None:
+                self.poll(None)
+            if self.block is not None:
+                self.block.leave(self)
+            self.block = block
 
     def lane(self) -> Any:
         """Return the lane of the item's polls: its controller, if it has one."""
@@ -208,30 +247,51 @@ class Authority:
         earlier than a reading that was published already is dropped.
         """
         for last in (False, False, True):
-            with self._publishing:
-                self._readings_begun += 1
-                number, changes, lost = self._readings_begun, self._changes, self._links_lost
+            reading = self.begin_reading()
             try:
                 value = self.item.req_refresh()
-                if value is None:
+                if value is None or self.end_reading(reading, value, repeat=repeat, last=last):
                     return
-                payload = self._read(value)
-                with self._publishing:
-                    if lost != self._links_lost:
-                        raise LinkDown(f"{self.item.full_key}: the link was lost as it was read")
-                    if number < self._reading_published:
-                        return
-                    # What was read while a SET took effect may be from before it.
-                    if last or changes == self._changes:
-                        self._reading_published = number
-                        self.publish(payload, repeat=repeat)
-                        return
             except NotSaved:
                 raise  # the value itself is true, and known
             except Exception as error:  # whatever the author's code raises, the value is in doubt
-                if number >= self._reading_published:
-                    self.doubt(error)
+                self.doubt_reading(reading, error)
                 raise
+
+    def begin_reading(self) -> Reading:
+        """Note what is so before the hardware is asked."""
+        with self._publishing:
+            self._readings_begun += 1
+            return Reading(self._readings_begun, self._changes, self._links_lost)
+
+    def end_reading(
+        self, reading: Reading, value: Any, *, repeat: bool = False, last: bool = False
+    ) -> bool:
+        """Publish *value*, which the hardware gave, unless something newer is known.
+
+        Returns:
+            False if a SET took effect meanwhile, so that it has to be read again; with *last*, it
+            is published all the same.
+
+        Raises:
+            LinkDown: the link was lost meanwhile.
+        """
+        payload = self._read(value)
+        with self._publishing:
+            if reading.links_lost != self._links_lost:
+                raise LinkDown(f"{self.item.full_key}: the link was lost as it was read")
+            if reading.number < self._reading_published:
+                return True
+            if not last and reading.changes != self._changes:
+                return False
+            self._reading_published = reading.number
+            self.publish(payload, repeat=repeat)
+            return True
+
+    def doubt_reading(self, reading: Reading, error: BaseException) -> None:
+        """Doubt the value as it could not be read, unless it was read since."""
+        if reading.number >= self._reading_published:
+            self.doubt(error)
 
     def _read(self, value: Any) -> Payload:
         """Return what ``req_refresh`` has returned as a payload that the hardware has confirmed."""

@@ -16,7 +16,7 @@ from .transport.hosts import hostname
 if TYPE_CHECKING:
     from .daemon import Daemon
 
-__all__ = ["add_builtin_items", "builtin_descriptions"]
+__all__ = ["add_builtin_items", "builtin_descriptions", "described_by_class"]
 
 
 def builtin_descriptions(alias: str, uuid: str) -> dict[str, dict[str, Any]]:
@@ -152,3 +152,10 @@ def add_builtin_items(daemon: Daemon) -> None:
     """Give *daemon* its built-in items that are not plain values."""
     for name, item_class in _CLASSES.items():
         daemon.add_item(item_class, f"_{daemon.alias}{name}", daemon)
+
+
+def described_by_class(item_class: type[Item]) -> dict[str, Any]:
+    """Describe an item that nobody described by the first line of its class's docstring."""
+    if item_class is Item or not item_class.__doc__:
+        return {}
+    return {"description": item_class.__doc__.strip().splitlines()[0]}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .controllers import LINK_STATES, ControllerLike, ControllerStatus
+from .controllers import LINK_STATES, ControllerLike, ControllerStatus, Pausable, Traceable
 from .errors import LinkDown
 from .item import Item
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["ControllerItems"]
 
 _log = logging.getLogger(__name__)
+
+MOST_TRAFFIC_WAITING = 1000
+"""So many traced exchanges may wait to be published; more are left out, and counted."""
 
 FIGURES_S = 2.0
 """How often the figures of a controller (latency, load, errors) are published, in seconds."""
@@ -50,6 +54,17 @@ _DESCRIPTIONS: dict[str, dict[str, Any]] = {
         "format": "%.1f",
         "settable": False,
     },
+    "trace": {
+        "description": "Whether each exchange is published on the item for traffic.",
+        "type": "boolean",
+        "enumerators": {"0": "Off", "1": "On"},
+        "initial": False,
+    },
+    "traffic": {
+        "description": "What was sent and came back, one exchange at a time, while traced.",
+        "type": "string",
+        "settable": False,
+    },
     "raw": {
         "description": "Set it to a command: it is sent as it is, and the reply is the new value.",
         "type": "string",
@@ -72,6 +87,61 @@ class _Raw(Item):
         self.publish(reply, repeat=True)
 
 
+class _Link(Item):
+    """The state of the connection; setting it to Paused releases the port."""
+
+    def __init__(self, store: Any, key: str, controller: Pausable) -> None:
+        super().__init__(store, key)
+        self._line = controller
+
+    def validate(self, value: Any) -> Any:
+        """Refuse states that nobody can ask for."""
+        if LINK_STATES[value] not in ("Paused", "Connecting", "Up"):
+            raise ValueError("the link can be set to Paused, or to Connecting to end the pause")
+        return value
+
+    def req_set(self, request: ItemRequest) -> None:
+        """Pause the link, or end its pause; the state follows from what then happens."""
+        if LINK_STATES[request.value] == "Paused":
+            self._line.pause()
+        else:
+            self._line.resume()
+
+
+class _Trace(Item):
+    """Whether the exchanges of a controller are published."""
+
+    def __init__(self, store: Any, key: str, controller: Traceable) -> None:
+        super().__init__(store, key)
+        self._line = controller
+        self._waiting = 0
+        self._left_out = 0
+        self._counting = threading.Lock()
+
+    def req_set(self, request: ItemRequest) -> None:
+        """Begin or end to publish them."""
+        self._line.trace(self._take if request.value else None)
+        self.publish(request.value)
+
+    def _take(self, text: str) -> None:
+        """Hand *text* on, from the thread that made the exchange; leave it out if that lags."""
+        with self._counting:
+            if self._waiting >= MOST_TRAFFIC_WAITING:
+                self._left_out += 1
+                return
+            self._waiting += 1
+            if self._left_out:
+                text = f"({self._left_out} exchanges left out)\n{text}"
+                self._left_out = 0
+        self.store.lanes().submit(("traffic", self.key), partial(self._publish, text))
+
+    def _publish(self, text: str) -> None:
+        with self._counting:
+            self._waiting -= 1
+        traffic = self.key.removesuffix("trace") + "traffic"
+        self.store[traffic].publish(text, repeat=True)
+
+
 class ControllerItems:
     """The controllers of one daemon.
 
@@ -86,10 +156,20 @@ class ControllerItems:
     def add(self, name: str, controller: ControllerLike) -> None:
         """Add the items about *controller*; it is not started before the daemon is."""
         self._controllers[name] = controller
+        classes: dict[str, type[Item]] = {"raw": _Raw}
+        if isinstance(controller, Pausable):
+            classes["link"] = _Link
+        if isinstance(controller, Traceable):
+            classes["trace"] = _Trace
         for suffix, description in _DESCRIPTIONS.items():
-            args = (controller,) if suffix == "raw" else ()
-            item_class = _Raw if suffix == "raw" else Item
-            self._daemon.add_item(item_class, f"{name}_{suffix}", *args, description=description)
+            if suffix in ("trace", "traffic") and "trace" not in classes:
+                continue
+            settable = {"settable": True} if suffix in classes else {}
+            item_class = classes.get(suffix, Item)
+            args = (controller,) if suffix in classes else ()
+            self._daemon.add_item(
+                item_class, f"{name}_{suffix}", *args, description={**description, **settable}
+            )
 
     def start(self) -> None:
         """Begin to connect, and to publish what becomes of it."""
@@ -132,9 +212,13 @@ class ControllerItems:
         if status.state == "Up":
             # What can only be set stays in doubt until it is set again: the hardware may have
             # lost it with its power.
-            for authority in using:
-                if authority.reads_hardware:
-                    self._daemon.lanes.submit(authority.lane(), authority.poll_once)
+            refreshes = {
+                authority.block.run if authority.block else authority.poll_once: authority.lane()
+                for authority in using
+                if authority.reads_hardware
+            }
+            for refresh, lane in refreshes.items():
+                self._daemon.lanes.submit(lane, refresh)
             return
         reason = LinkDown(status.error or f"controller {name} is {status.state}: not up yet")
         for authority in using:

@@ -338,7 +338,7 @@ class Peer:
             except NotSupported:
                 pass  # it can be set, but not read
             except MktlError:  # of this item alone: who wants to know its value has to ask
-                remote.doubt()
+                remote.note_peer_lost()
 
     def close(self) -> None:
         """Close both connections for good."""

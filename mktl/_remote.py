@@ -171,7 +171,7 @@ class Remote:
             self.payload = payload
             self._callbacks.deliver(payload)
 
-    def doubt(self) -> None:
+    def note_peer_lost(self) -> None:
         """Rely on what is known here no longer: whoever wants the value has to ask."""
         with self._lock:
             self._outdated = True
@@ -196,7 +196,7 @@ class Remote:
         flags = 0 if reply else NO_ACK | NO_REP
         sent = self._peer().request(SET, self.full_key, fields, bulk=data, flags=flags)
         # Once it is done the value known here is an old one, and so are broadcasts on their way.
-        return _RemoteSet(sent, self.doubt) if reply else None
+        return _RemoteSet(sent, self.note_peer_lost) if reply else None
 
     def poll(self, period: float | None) -> None:  # noqa: ARG002
         """Refused: only its daemon polls an item."""
@@ -205,6 +205,10 @@ class Remote:
     def publish(self, payload: Payload, *, repeat: bool, must_save: bool = False) -> None:  # noqa: ARG002
         """Refused: only its daemon publishes an item."""
         raise NotSupported(f"{self.full_key} is published by its daemon alone: use set()")
+
+    def doubt(self, error: BaseException) -> None:
+        """Refused: only its daemon knows how good an item's value is."""
+        raise NotSupported(f"{self.full_key} is doubted by its daemon alone") from error
 
     def refresh_and_publish(self, *, repeat: bool) -> None:  # noqa: ARG002
         """Refused: only its daemon reads the hardware of an item."""

@@ -11,7 +11,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-__all__ = ["LINK_STATES", "ControllerLike", "ControllerStatus", "LinkState", "TurnKind"]
+__all__ = [
+    "LINK_STATES",
+    "ControllerLike",
+    "ControllerStatus",
+    "LinkState",
+    "Pausable",
+    "Traceable",
+    "TurnKind",
+]
 
 LinkState = Literal["Down", "Connecting", "Up", "Wrong device", "Paused"]
 LINK_STATES: tuple[LinkState, ...] = ("Down", "Connecting", "Up", "Wrong device", "Paused")
@@ -67,4 +75,26 @@ class ControllerLike(Protocol):
 
         Raises:
             DeviceError: as for any turn.
+        """
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """A controller whose port can be released for a while: ``NAME_link`` can be set then."""
+
+    def pause(self) -> None:
+        """Release the port; turns fail until :meth:`resume`. Again is harmless."""
+
+    def resume(self) -> None:
+        """Connect again; harmless if it was not paused."""
+
+
+@runtime_checkable
+class Traceable(Protocol):
+    """A controller whose exchanges can be looked at: it gets ``NAME_trace``, ``NAME_traffic``."""
+
+    def trace(self, callback: Callable[[str], None] | None) -> None:
+        """Have *callback* called with one line for each exchange; ``None`` ends it.
+
+        It may be called from any thread, and is quick.
         """

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import _process, announcing
 from ._authority import Authority
-from ._builtin import add_builtin_items, builtin_descriptions
+from ._blocks import BlockPoll
+from ._builtin import add_builtin_items, builtin_descriptions, described_by_class
 from ._controllers import ControllerItems
 from ._identity import Place, read_items
 from ._rivals import RivalSearch
@@ -160,7 +161,7 @@ class Daemon:
         known = self._descriptions.get(key)
         if known is None or description is not None:
             fields = {} if known is None else known.to_json()
-            fields.update(description or _described_by_class(item_class))
+            fields.update(description or described_by_class(item_class))
             self._descriptions[key] = Description.from_json(key, fields)
         self._block = None
         return item_class(self.store, key, *args, **kwargs)
@@ -184,6 +185,22 @@ class Daemon:
         self._check_not_on_the_air()
         self._controllers.add(fold(name, "name of a controller"), controller)
         return controller
+
+    def poll_together(
+        self, items: Sequence[Item], period: float, read: Callable[[], Sequence[Any]]
+    ) -> None:
+        """Have *read* called every *period* seconds, and publish what it returns for *items*.
+
+        Args:
+            items: What one exchange with the hardware reads; of one controller.
+            period: Seconds.
+            read: Returns what ``req_refresh`` of each item would, or an exception in its place.
+
+        Raises:
+            BadValue: the period is not positive, or there are no items.
+        """
+        authorities = [self._service.authorities[item.key] for item in items]
+        BlockPoll(authorities, period, read, self._service)
 
     def stop(self) -> None:
         """Finish what was begun, say goodbye, and close everything. May be called twice."""
@@ -292,15 +309,7 @@ class Daemon:
     def _settle_descriptions(self) -> None:
         """A SET of something that is only read would show a value that the hardware never had."""
         for key, authority in self._service.authorities.items():
-            if authority.reads_hardware and not authority.writes_hardware:
-                fields = authority.description.to_json()
-                if fields.setdefault("settable", False):
-                    _log.warning(
-                        "%s is described as settable, but its class only reads: SETs are refused",
-                        authority.item.full_key,
-                    )
-                    fields["settable"] = False
-                authority.description = self._descriptions[key] = Description.from_json(key, fields)
+            self._descriptions[key] = authority.settle_description()
 
     def _open_persistent_values(self) -> None:
         persist = home() / "daemon" / "persist"
@@ -389,10 +398,3 @@ class Daemon:
         # With the controllers closed, whatever waited for hardware has ended by now.
         if not self._service.close_lanes(timeout_s=0.5):
             _log.warning("%s: some work did not end and is abandoned", self.name)
-
-
-def _described_by_class(item_class: type[Item]) -> dict[str, Any]:
-    """Describe an item that nobody described by the first line of its class's docstring."""
-    if item_class is Item or not item_class.__doc__:
-        return {}
-    return {"description": item_class.__doc__.strip().splitlines()[0]}

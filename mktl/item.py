@@ -305,6 +305,14 @@ class Item(ReferenceNames, ActsAsValue):
                 new_value = new_value.having(quality=quality, reason=reason)
         self._source.publish(new_value, repeat=repeat)
 
+    def doubt(self, error: BaseException) -> None:
+        """Keep the value, but mark it as invalid because of *error*, and tell everybody.
+
+        Raises:
+            NotSupported: this process is not the daemon that holds the item.
+        """
+        self._source.doubt(error)
+
     # What a daemon's author overrides.
 
     def req_get(self, request: ItemRequest) -> Payload | None:
