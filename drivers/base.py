@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from drivers._suggest import suggestion
 from drivers.channel import BlockRead, Channel, find_channel, single_read
-from drivers.identity import IdentityCheck, Synchroniser
+from drivers.identity import DrainOnly, IdentityCheck, Synchroniser
 from drivers.line import Exchanged, Line
 from drivers.ports import Port, PortDefaults, port_for_url, split_unit
 from drivers.settings import USER_SETTINGS, LineSettings
@@ -257,6 +257,10 @@ class ControllerBase:
 
     def synchroniser(self) -> Synchroniser:
         """Return what finds out who answers, and puts the line back in step."""
+        if self.unit is not None and self._settings.identity is None:
+            # To open the line anew, as one does without an identification query, would disturb
+            # the other units.
+            return DrainOnly(quiet_s=self._settings.timeout_s)
         return IdentityCheck(self._settings)
 
     def on_connect(self) -> None:

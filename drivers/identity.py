@@ -42,9 +42,16 @@ class Synchroniser(Protocol):
 
 
 class DrainOnly:
-    """For lines whose replies say whose answer they are: what is late is known by its looks."""
+    """Waits for silence: all that can be done where there is nothing to ask.
+
+    It is enough where replies say whose answer they are, and what is late is known by its looks.
+    """
 
     possible = False
+
+    def __init__(self, *, quiet_s: float | None = None) -> None:
+        """Note how long the line must be quiet; as its settings say, if not given."""
+        self._quiet_s = quiet_s
 
     def unanswered(self, message: bytes) -> None:
         """Nothing to note."""
@@ -56,7 +63,7 @@ class DrainOnly:
     def resynchronise(self, connection: Connection) -> str:
         """Wait until the line is quiet."""
         connection.pause()
-        connection.drain()
+        connection.drain(quiet_s=self._quiet_s)
         connection.suspect = ""
         return ""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
 import pytest
 
-from drivers.line import Line
+from drivers.line import Exchanged, Line
+from drivers.ports import port_for_url
 from drivers.ports.scripted import ScriptedPort
 from drivers.settings import LineSettings
 from mktl.errors import DeviceTimeout, LinkDown, ProtocolMismatch
@@ -303,3 +305,107 @@ def test_settings_that_do_not_exist_are_refused_with_a_suggestion():
         with pytest.raises(ValueError, match="timeout_s must be"):
             LineSettings().updated({"timeout_s": bad})
     assert LineSettings().updated({"min_gap_s": 0}).min_gap_s == 0
+
+
+def test_an_echo_is_read_before_the_reply():
+    def echoing(message: str) -> bytes | None:
+        return f"{message}\n".encode() + (answer_with_name(message) or b"")
+
+    with device(echoing) as fake, line_to(fake.url, echo=True) as line:
+        assert line.exchange(b"a\n") == b"re a"
+        assert line.exchange(b"b\n") == b"re b"
+        assert line.status().errors == 0
+
+
+def test_a_wrong_echo_is_no_reply():
+    def echoing(message: str) -> bytes | None:
+        if message == "b":
+            return b"x\nre b\r\n"
+        return f"{message}\n".encode() + (answer_with_name(message) or b"")
+
+    with device(echoing) as fake, line_to(fake.url, echo=True) as line:
+        with pytest.raises(ProtocolMismatch, match="echo"):
+            line.exchange(b"b\n")
+        wait_until(lambda: line.status().state == "Up")
+        assert line.exchange(b"a\n") == b"re a"
+
+
+def test_bytes_to_be_ignored_are_dropped_wherever_they_come():
+    def noisy(message: str) -> bytes | None:
+        answer = answer_with_name(message) or b""
+        return b"\x13" + answer[:2] + b"\x11" + answer[2:]
+
+    with device(noisy) as fake, line_to(fake.url, ignore=b"\x11\x13") as line:
+        assert line.exchange(b"a\n") == b"re a"
+
+
+def test_characters_are_sent_one_by_one_where_the_device_wants_it():
+    with device() as fake, line_to(fake.url, char_delay_s=0.001) as line:
+        assert line.exchange(b"slowly\n") == b"re slowly"
+
+
+def test_lines_that_come_unasked_are_heard_and_never_taken_for_a_reply():
+    heard: list[str] = []
+
+    def chatty(message: str) -> bytes | None:
+        return b"!ALARM 1\r\n" + (answer_with_name(message) or b"") + b"!ALARM 2\r\n"
+
+    def plain(message: str) -> bytes | None:
+        return answer_with_name(message)
+
+    unsolicited = (re.compile(r"!ALARM \d+"),)
+    with device(plain) as fake:
+        port = port_for_url(fake.url)
+        line = Line(port, settings(unsolicited=unsolicited), heard=heard.append)
+        try:
+            line.wait_until_up(timeout_s=5)
+            fake.send(b"!ALARM 7\r\n")
+            wait_until(lambda: heard == ["!ALARM 7"])
+            fake.answer = chatty
+            assert line.exchange(b"a\n") == b"re a"
+            assert line.exchange(b"b\n") == b"re b"
+            wait_until(lambda: heard[1:] == ["!ALARM 1", "!ALARM 2"] * 2)
+            assert line.status().errors == 0
+        finally:
+            line.close()
+
+
+def test_the_first_half_of_a_line_that_comes_unasked_waits_for_the_second():
+    heard: list[str] = []
+    with device() as fake:
+        made = settings(unsolicited=(re.compile(r"!ALARM \d+"),))
+        line = Line(port_for_url(fake.url), made, heard=heard.append)
+        try:
+            line.wait_until_up(timeout_s=5)
+            fake.send(b"!ALA")
+            fake.answer = lambda message: b"RM 5\r\n" + (answer_with_name(message) or b"")
+            assert line.exchange(b"a\n") == b"re a"
+            assert heard == ["!ALARM 5"]
+        finally:
+            line.close()
+
+
+def test_each_exchange_can_be_traced():
+    traced: list[Exchanged] = []
+    with device() as fake, line_to(fake.url) as line:
+        line.wait_until_up(timeout_s=5)
+        line.trace = traced.append
+        line.exchange(b"a\n")
+        line.exchange(b"b\n", reply=False)
+        line.trace = None
+        line.exchange(b"c\n")
+    assert [(one.sent, one.received) for one in traced] == [(b"a\n", b"re a"), (b"b\n", None)]
+
+
+def test_a_paused_line_releases_the_port_until_it_is_resumed():
+    with device() as fake, line_to(fake.url) as line:
+        line.wait_until_up(timeout_s=5)
+        line.pause()
+        wait_until(lambda: line.status().state == "Paused")
+        with pytest.raises(LinkDown, match="paused"):
+            line.exchange(b"a\n")
+        assert fake.connections == 1
+        line.resume()
+        line.wait_until_up(timeout_s=5)
+        assert line.exchange(b"a\n") == b"re a"
+        assert fake.connections == 2
