@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ._answers import Answers
+from ._capabilities import makes_payloads, reads_hardware, settled
 from ._local import LocalSet, says_nothing_new, snapshot
 from ._ratelimit import RateLimitedLog
-from ._reference_names import ReferenceNames
 from .controllers import TurnKind
 from .description import Description
 from .errors import LinkDown, MktlError, NotSaved
@@ -60,7 +60,7 @@ class Authority:
     def __init__(self, item: Item, description: Description, service: Service) -> None:
         self.item = item
         self.description = description
-        self.payload = Payload()
+        self._present: tuple[Payload, float | None] = (Payload(), None)
         self.answers = Answers(self, service)
         self._service = service
         self._topic = topic(item.full_key)
@@ -78,40 +78,32 @@ class Authority:
         self._trouble_is_logged = False
 
     @property
-    def reads_hardware(self) -> bool:
-        """Whether the item has code that finds out its value."""
-        from .item import Item
+    def payload(self) -> Payload:
+        """What the item is now. Never waits for what is being published, or saved."""
+        payload, confirmed_at = self._present
+        if confirmed_at is None:
+            return payload
+        payload = payload.having(checked=confirmed_at)
+        if self._publishing.acquire(blocking=False):
+            try:
+                if self._present[1] == confirmed_at:
+                    self._present = (payload, None)
+            finally:
+                self._publishing.release()
+        return payload
 
-        kind = type(self.item)
-        return (
-            kind.req_refresh is not Item.req_refresh
-            or kind.perform_get is not ReferenceNames.perform_get
-            or self.item._get_performer is not None
-        )
+    @payload.setter
+    def payload(self, payload: Payload) -> None:
+        self._present = (payload, None)
 
     @property
-    def writes_hardware(self) -> bool:
-        """Whether the item has code that carries out a SET."""
-        from .item import Item
-
-        kind = type(self.item)
-        return (
-            kind.req_set is not Item.req_set
-            or kind.perform_set is not ReferenceNames.perform_set
-            or bool(self.item._set_performers)
-        )
+    def reads_hardware(self) -> bool:
+        """Whether the item has code that finds out its value."""
+        return reads_hardware(self.item)
 
     def settle_description(self) -> Description:
         """Return the description, after correcting one that promises what the class cannot do."""
-        if self.reads_hardware and not self.writes_hardware:
-            fields = self.description.to_json()
-            if fields.setdefault("settable", False):
-                _log.warning(
-                    "%s is described as settable, but its class only reads: SETs are refused",
-                    self.item.full_key,
-                )
-                fields["settable"] = False
-            self.description = Description.from_json(self.item.key, fields)
+        self.description = settled(self.description, self.item)
         return self.description
 
     # What the item calls.
@@ -276,7 +268,6 @@ class Authority:
         Raises:
             LinkDown: the link was lost meanwhile.
         """
-        payload = self._read(value)
         with self._publishing:
             if reading.links_lost != self._links_lost:
                 raise LinkDown(f"{self.item.full_key}: the link was lost as it was read")
@@ -285,8 +276,28 @@ class Authority:
             if not last and reading.changes != self._changes:
                 return False
             self._reading_published = reading.number
-            self.publish(payload, repeat=repeat)
+            if repeat or not self._confirms(value):
+                self.publish(self._read(value), repeat=repeat)
             return True
+
+    def _confirms(self, value: Any) -> bool:
+        """Return whether *value* is the present one, and note that it was confirmed.
+
+        It is a short cut of :meth:`publish` for what most readings of most items are.
+        """
+        old = self._present[0]
+        if (
+            type(value) is not type(old.value)
+            or not isinstance(value, int | float | str)
+            or value != old.value
+            or old.quality != "valid"
+            or old.time is None
+            or self.sets_here
+            or makes_payloads(self.item)
+        ):
+            return False
+        self._present = (old, time.time())
+        return True
 
     def doubt_reading(self, reading: Reading, error: BaseException) -> None:
         """Doubt the value as it could not be read, unless it was read since."""

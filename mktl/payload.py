@@ -101,9 +101,14 @@ class Payload:
     def having(self, **changes: Any) -> Payload:
         """Return a copy with *changes*."""
         own = {
-            name: getattr(self, name) for name in ("value", "time", "quality", "reason", "checked")
+            "value": self.value,
+            "time": self.time,
+            "quality": self.quality,
+            "reason": self.reason,
+            "checked": self.checked,
+            **self.extra,
         }
-        return Payload(**{**own, **self.extra, **changes})
+        return Payload(**(own | changes))
 
 
 def _number(value: object) -> float | None:

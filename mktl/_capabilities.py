@@ -1,0 +1,59 @@
+"""What the class of an item can do, found out from what it overrides."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ._reference_names import ReferenceNames
+from .description import Description
+
+if TYPE_CHECKING:
+    from .item import Item
+
+__all__ = ["makes_payloads", "reads_hardware", "settled", "writes_hardware"]
+
+_log = logging.getLogger(__name__)
+
+
+def reads_hardware(item: Item) -> bool:
+    """Return whether *item* has code that finds out its value."""
+    from .item import Item
+
+    kind = type(item)
+    return (
+        kind.req_refresh is not Item.req_refresh
+        or kind.perform_get is not ReferenceNames.perform_get
+        or item._get_performer is not None
+    )
+
+
+def writes_hardware(item: Item) -> bool:
+    """Return whether *item* has code that carries out a SET."""
+    from .item import Item
+
+    kind = type(item)
+    return (
+        kind.req_set is not Item.req_set
+        or kind.perform_set is not ReferenceNames.perform_set
+        or bool(item._set_performers)
+    )
+
+
+def makes_payloads(item: Item) -> bool:
+    """Return whether *item* turns values into payloads in its own way."""
+    return type(item).to_payload is not ReferenceNames.to_payload
+
+
+def settled(description: Description, item: Item) -> Description:
+    """Return *description*, or one that does not promise what *item* cannot do."""
+    if not reads_hardware(item) or writes_hardware(item):
+        return description
+    fields = description.to_json()
+    if fields.setdefault("settable", False):
+        _log.warning(
+            "%s is described as settable, but its class only reads: SETs are refused",
+            item.full_key,
+        )
+        fields["settable"] = False
+    return Description.from_json(item.key, fields)
