@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from ._ratelimit import RateLimitedLog
@@ -93,6 +94,7 @@ class Answers:
 
     def set(self, responder: Responder) -> None:
         """Answer a SET, after all earlier ones of the item."""
+        arrived = time.monotonic()
         request = responder.request
         key = self._authority.item.key
         if not self._authority.description.settable:
@@ -104,7 +106,7 @@ class Answers:
 
         def carry_out() -> None:
             try:
-                answer = self.carry_out_set(payload)
+                answer = self.carry_out_set(payload, arrived)
                 reply = answer.encode() if isinstance(answer, Payload) else (_DONE, None)
             except Exception as error:  # whatever the author's code raises is the client's answer
                 self._note_failure(error)
@@ -120,13 +122,13 @@ class Answers:
                 "a SET of %s failed: %s", self._authority.item.full_key, error, exc_info=error
             )
 
-    def carry_out_set(self, payload: Payload) -> Any:
-        """Do the chain of a SET: type check, ``validate``, ``req_set``."""
+    def carry_out_set(self, payload: Payload, arrived: float) -> Any:
+        """Do the chain of a SET, asked for at *arrived*: type check, ``validate``, ``req_set``."""
         authority = self._authority
         item = authority.item
         if not authority.description.settable:
             raise NotSupported(f"{item.key} is not a settable item")
-        request = ItemRequest("SET", item.full_key, payload)
+        request = ItemRequest("SET", item.full_key, payload, arrived=arrived)
         request.value = authority.description.validate(item.from_payload(payload))
         request.value = item.validate(request.value)
         if item.log_on_set:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ._answers import Answers
@@ -29,21 +28,10 @@ if TYPE_CHECKING:
     from .item import Item
     from .scheduler import Poll
 
-__all__ = ["Authority", "Reading"]
+__all__ = ["Authority"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What was so when the hardware began to be read."""
-
-    number: int
-    """Which reading of the item it is."""
-    changes: int
-    """How many SETs had taken effect."""
-    links_lost: int
-    """How often the link had been lost."""
+_COMPARABLE = (int, float, str)
 
 
 class Authority:
@@ -68,12 +56,12 @@ class Authority:
         self._poll: Poll | None = None
         self.block: BlockPoll | None = None
         """What polls the item together with others."""
-        self._in_set = threading.local()
-        self._changes = 0
-        self._readings_begun = 0
+        self._setting: set[int] = set()
+        # Moments of the service, by which it is known what came before what.
+        self._changed = 0
+        self._link_lost = 0
         self._reading_published = 0
         self._is_saved = False
-        self._links_lost = 0
         self._trouble = RateLimitedLog(_log)
         self._trouble_is_logged = False
 
@@ -126,13 +114,15 @@ class Authority:
     def set(self, value: Any, *, reply: bool) -> LocalSet | None:
         """Carry out a SET as if a client had asked for it, in its turn."""
         done = LocalSet(self.item.full_key)
-        payload = Payload(value)
+        payload, arrived = Payload(value), time.monotonic()
+
+        def carry_out() -> None:
+            done.run(lambda: self.answers.carry_out_set(payload, arrived))
+
         if self.sets_here:
-            done.run(lambda: self.answers.carry_out_set(payload))
+            carry_out()
         else:
-            self._service.submit_own_set(
-                self.item, lambda: done.run(lambda: self.answers.carry_out_set(payload))
-            )
+            self._service.submit_own_set(self.item, carry_out)
         return done if reply else None
 
     def subscribe(self) -> None:
@@ -163,9 +153,9 @@ class Authority:
             self.block = block
 
     def lane(self) -> Any:
-        """Return the lane of the item's polls: its controller, if it has one."""
+        """Return the lane of the item's polls: its controller, if it has one to share."""
         controller = self.item.controller
-        return self.item if controller is None else controller
+        return self.item if controller is None or self.item.polled_apart else controller
 
     # How a value becomes known.
 
@@ -174,7 +164,8 @@ class Authority:
         payload = self._complete(payload)
         with self._publishing:
             payload.encode()  # what cannot be sent is found out before anything has changed
-            self._changes += self.sets_here
+            if self.sets_here:
+                self._changed = self._service.moment()
             if not repeat and says_nothing_new(payload, self.payload):
                 self._note_confirmed(payload, must_save)
                 return
@@ -202,11 +193,12 @@ class Authority:
             value = None
         if bulk.is_array(value):
             value = snapshot(value)
-        changes["value"] = self.description.coerce(value)
-        now = time.time()
+        coerced = self.description.coerce(value)
+        if coerced is not payload.value:
+            changes["value"] = coerced
         if payload.time is None:
-            changes["time"] = now
-        return payload.having(**changes)
+            changes["time"] = time.time()
+        return payload.having(**changes) if changes else payload
 
     def publish_after_set(self, value: Any) -> None:
         """Publish what is true after a SET: what the hardware says, or else *value*."""
@@ -239,7 +231,7 @@ class Authority:
         earlier than a reading that was published already is dropped.
         """
         for last in (False, False, True):
-            reading = self.begin_reading()
+            reading = self._service.moment()
             try:
                 value = self.item.req_refresh()
                 if value is None or self.end_reading(reading, value, repeat=repeat, last=last):
@@ -250,16 +242,16 @@ class Authority:
                 self.doubt_reading(reading, error)
                 raise
 
-    def begin_reading(self) -> Reading:
-        """Note what is so before the hardware is asked."""
-        with self._publishing:
-            self._readings_begun += 1
-            return Reading(self._readings_begun, self._changes, self._links_lost)
-
     def end_reading(
-        self, reading: Reading, value: Any, *, repeat: bool = False, last: bool = False
+        self, reading: int, value: Any, *, repeat: bool = False, last: bool = False
     ) -> bool:
         """Publish *value*, which the hardware gave, unless something newer is known.
+
+        Args:
+            reading: The moment before the hardware was asked.
+            value: What it said.
+            repeat: Tell it even though it is nothing new.
+            last: It is not read again.
 
         Returns:
             False if a SET took effect meanwhile, so that it has to be read again; with *last*, it
@@ -269,16 +261,20 @@ class Authority:
             LinkDown: the link was lost meanwhile.
         """
         with self._publishing:
-            if reading.links_lost != self._links_lost:
+            if self._link_lost > reading:
                 raise LinkDown(f"{self.item.full_key}: the link was lost as it was read")
-            if reading.number < self._reading_published:
+            if reading < self._reading_published:
                 return True
-            if not last and reading.changes != self._changes:
+            if not last and self._changed > reading:
                 return False
-            self._reading_published = reading.number
+            self._reading_published = reading
             if repeat or not self._confirms(value):
                 self.publish(self._read(value), repeat=repeat)
             return True
+
+    def hear(self, value: Any) -> None:
+        """Publish *value*, which the hardware gave unasked; what began to be read before is old."""
+        self.end_reading(self._service.moment(), value, last=True)
 
     def _confirms(self, value: Any) -> bool:
         """Return whether *value* is the present one, and note that it was confirmed.
@@ -288,7 +284,7 @@ class Authority:
         old = self._present[0]
         if (
             type(value) is not type(old.value)
-            or not isinstance(value, int | float | str)
+            or not isinstance(value, _COMPARABLE)
             or value != old.value
             or old.quality != "valid"
             or old.time is None
@@ -299,36 +295,44 @@ class Authority:
         self._present = (old, time.time())
         return True
 
-    def doubt_reading(self, reading: Reading, error: BaseException) -> None:
+    def doubt_reading(self, reading: int, error: BaseException) -> None:
         """Doubt the value as it could not be read, unless it was read since."""
-        if reading.number >= self._reading_published:
+        if reading >= self._reading_published:
             self.doubt(error)
 
     def _read(self, value: Any) -> Payload:
         """Return what ``req_refresh`` has returned as a payload that the hardware has confirmed."""
-        payload = value if isinstance(value, Payload) else self.item.payload_of(value)
-        return payload if payload.checked is not None else payload.having(checked=time.time())
+        now = time.time()
+        if isinstance(value, Payload):
+            payload = value
+        elif makes_payloads(self.item):
+            payload = self.item.payload_of(value)
+        else:
+            return Payload(value, now, checked=now)
+        return payload if payload.checked is not None else payload.having(checked=now)
 
     @property
     def sets_here(self) -> bool:
         """Whether this thread carries out a SET of the item."""
-        return bool(getattr(self._in_set, "active", False))
+        return threading.get_ident() in self._setting
 
     @contextmanager
     def setting(self) -> Iterator[None]:
         """Carry out a SET of the item on this thread."""
-        within, self._in_set.active = self.sets_here, True
+        thread, within = threading.get_ident(), self.sets_here
+        self._setting.add(thread)
         try:
             yield
         finally:
-            self._in_set.active = within
+            if not within:
+                self._setting.discard(thread)
             with self._publishing:
-                self._changes += 1
+                self._changed = self._service.moment()
 
     def note_link_lost(self, error: LinkDown) -> None:
         """Doubt the value, if there is one, and what is being read at this moment, too."""
         with self._publishing:
-            self._links_lost += 1
+            self._link_lost = self._service.moment()
             if self.reads_hardware or self.payload.time is not None:
                 self.doubt(error, news=True)
 
@@ -339,16 +343,17 @@ class Authority:
             error: Why.
             news: Tell it even though the same kind of error was told last.
         """
-        reason = str(error) or type(error).__name__
+        kind = type(error).__name__
+        reason = str(error) or kind
         if isinstance(error, LinkDown):
             reason = reason.partition("; ")[0]  # when it is tried again is soon no longer true
         with self._publishing:
             old = self.payload
-            same = old.quality == "invalid" and _kind(old) == type(error).__name__
+            same = old.quality == "invalid" and old.extra.get("error_class") == kind
             if reason == old.reason or (same and not news):
                 return  # the same trouble: its text may count seconds
             doubtful = old.having(quality="invalid", reason=reason)
-            doubtful.extra = {**old.extra, "error_class": type(error).__name__}
+            doubtful.extra = {**old.extra, "error_class": kind}
             self.payload = doubtful
             self._service.broadcast(self._topic, doubtful)
             self.item._callbacks.deliver(doubtful)
@@ -392,7 +397,3 @@ class Authority:
         controller = self.item.controller
         prioritised = getattr(controller, "prioritised", None)
         return nullcontext() if prioritised is None else prioritised(kind)
-
-
-def _kind(payload: Payload) -> str:
-    return str(payload.extra.get("error_class", ""))

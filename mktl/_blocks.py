@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import BadValue, NotSaved
 
 if TYPE_CHECKING:
-    from ._authority import Authority, Reading
+    from ._authority import Authority
     from ._service import Service
 
 __all__ = ["BlockPoll"]
@@ -39,7 +39,7 @@ class BlockPoll:
         self._authorities = tuple(authorities)
         self._members = set(self._authorities)
         self._read = read
-        self._unsaved = service.unsaved
+        self._service = service
         for authority in self._authorities:
             authority.join_block(self)
         self._poll = service.scheduler.add(period_s, self.run, self.lane)
@@ -59,11 +59,15 @@ class BlockPoll:
         """Read once, and publish what came of it for each item."""
         first = self._authorities[0]
         with first.prioritised("poll"):
-            readings = [authority.begin_reading() for authority in self._authorities]
+            reading = self._service.moment()
             found = self._ask()
-            for authority, reading, value in zip(self._authorities, readings, found, strict=True):
-                if authority in self._members:
-                    self._publish(authority, reading, value)
+            outdated = []
+            with self._service.together():
+                for authority, value in zip(self._authorities, found, strict=True):
+                    if authority in self._members and not self._publish(authority, reading, value):
+                        outdated.append(authority)
+            for authority in outdated:
+                authority.poll_once()
 
     def _ask(self) -> Sequence[Any]:
         count = len(self._authorities)
@@ -75,14 +79,14 @@ class BlockPoll:
             return found
         return [BadValue(f"{count} values are due, and {len(found)} were read")] * count
 
-    def _publish(self, authority: Authority, reading: Reading, value: Any) -> None:
+    def _publish(self, authority: Authority, reading: int, value: Any) -> bool:
+        """Return false if a SET took effect meanwhile: *value* may be from before it."""
         try:
             if isinstance(value, Exception):
                 raise value
-            if value is not None and not authority.end_reading(reading, value):
-                # A SET took effect meanwhile: what was read may be from before it.
-                authority.poll_once()
+            return value is None or authority.end_reading(reading, value)
         except NotSaved as error:
-            self._unsaved.warning("%s", error)
+            self._service.unsaved.warning("%s", error)
         except Exception as error:  # one item's trouble is not that of the others
             authority.doubt_reading(reading, error)
+        return True

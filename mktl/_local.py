@@ -19,10 +19,12 @@ def says_nothing_new(payload: Payload, old: Payload) -> bool:
     value = payload.value
     if (payload.quality, payload.reason) != (old.quality, old.reason):
         return False
-    if bulk.is_array(value) or bulk.is_array(old.value):
-        return False  # comparing whole frames costs more than sending them
     if type(value) is not type(old.value):
         return False
+    if isinstance(value, (int, float, str)):
+        return bool(value == old.value)
+    if bulk.is_array(value):
+        return False  # comparing whole frames costs more than sending them
     if isinstance(value, (dict, list)):  # in which 1, 1.0 and true are equal to Python
         return encode_json(value) == encode_json(old.value)
     return bool(value == old.value)

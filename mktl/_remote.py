@@ -51,7 +51,7 @@ class Remote:
     ) -> None:
         self.full_key = full_key
         self.payload = Payload()
-        self.primed = False
+        self._subscribed_at: Peer | None = None
         self._describe = describe
         self._peer = peer
         self._callbacks = callbacks
@@ -70,7 +70,8 @@ class Remote:
     @property
     def live(self) -> bool:
         """Whether broadcasts keep the value true at this moment."""
-        return self.primed and self._peer().live
+        peer = self._peer()
+        return self._subscribed_at is peer and peer.live
 
     def current(self) -> Payload:
         """Return the payload that is true now, from broadcasts if they are coming in."""
@@ -80,9 +81,9 @@ class Remote:
         """Return a payload: from the daemon if asked to, or if broadcasts cannot be relied on."""
         peer = self._peer()
         if not refresh:
-            if not self.primed:
+            if self._subscribed_at is not peer:
                 self._subscribe(peer)
-                if self.primed:
+                if self._subscribed_at is peer:
                     return self.payload
             elif peer.live and not self._outdated:
                 return self.payload
@@ -93,12 +94,13 @@ class Remote:
 
     def subscribe(self) -> None:
         """Have new values delivered from now on, and find out the present one."""
-        if not self.primed:
-            self._subscribe(self._peer())
+        peer = self._peer()
+        if self._subscribed_at is not peer:
+            self._subscribe(peer)
 
     def _subscribe(self, peer: Peer) -> None:
         with self._subscribing:
-            if self.primed:  # somebody else was faster
+            if self._subscribed_at is peer:  # somebody else was faster
                 return
             peer.subscribe([self])
             received = self.received
@@ -114,6 +116,8 @@ class Remote:
                 # it is. What comes later comes as a broadcast.
                 payload = peer.get(self.full_key, refresh=False, timeout_s=patience_s)
             self._take(payload, received)
+            # Not before: what was only asked for, or of another daemon, nobody keeps true.
+            self._subscribed_at = peer
 
     def _take(self, payload: Payload, received: int) -> None:
         """Take the answer to a GET, unless a broadcast came in since *received*.
@@ -125,7 +129,6 @@ class Remote:
                 self.payload = payload
                 self._outdated = False
                 self._overtaken_until = time.monotonic() + OVERTAKEN_S
-            self.primed = True
 
     def receive(self, payload: Payload) -> bool:
         """Take a broadcast. They come in the order in which they were sent.
@@ -204,6 +207,10 @@ class Remote:
 
     def publish(self, payload: Payload, *, repeat: bool, must_save: bool = False) -> None:  # noqa: ARG002
         """Refused: only its daemon publishes an item."""
+        raise NotSupported(f"{self.full_key} is published by its daemon alone: use set()")
+
+    def hear(self, value: object) -> None:  # noqa: ARG002
+        """Refused: only its daemon hears the hardware of an item."""
         raise NotSupported(f"{self.full_key} is published by its daemon alone: use set()")
 
     def doubt(self, error: BaseException) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ._authority import Authority
@@ -28,9 +30,9 @@ __all__ = ["Service"]
 
 MOST_WAITING = 50_000
 """Requests that may wait for code of items; beyond them a client is told that we are busy."""
-MOST_WAITING_FOR_A_LINE = {"get": 8, "set": 32}
+MOST_WAITING_FOR_A_LINE = {"get": 8, "set": 32, "urgent": 4}
 """Threads that may wait for their turns at one controller: refreshes are quick, a SET that moves
-something may take a minute."""
+something may take a minute, and one that stops it must find a thread nevertheless."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,14 +58,23 @@ class Service:
         self._waiting = 0
         self._pools: dict[int, dict[str, Lanes]] = {}
         self._counting = threading.Lock()
+        self._moments = itertools.count(1)
         self.unsaved = RateLimitedLog(_log)
 
     # For items.
+
+    def moment(self) -> int:
+        """Return a number that is larger than all before: it tells what came after what."""
+        return next(self._moments)
 
     def broadcast(self, topic: bytes, payload: Payload) -> None:
         """Tell everybody who subscribed."""
         if self.publisher is not None:
             self.publisher.publish(topic, *payload.encode())
+
+    def together(self) -> AbstractContextManager[None]:
+        """Return a context in which this thread tells many values, at less cost."""
+        return nullcontext() if self.publisher is None else self.publisher.together()
 
     def save(self, key: str, payload: Payload) -> None:
         """Write a persistent value to disk.
@@ -81,7 +92,7 @@ class Service:
 
     def submit_set(self, item: Item, responder: Responder, job: Callable[[], None]) -> bool:
         """Have *job* answer *responder*, after all earlier SETs of *item*."""
-        return self._submit_answer("set", item, ("set", item), responder, job)
+        return self._submit_answer(_set_kind(item), item, ("set", item), responder, job)
 
     def submit_own_set(self, item: Item, job: Callable[[], None]) -> None:
         """Have *job* done after all earlier SETs of *item*.
@@ -89,7 +100,7 @@ class Service:
         Raises:
             Busy: there is too much to do already.
         """
-        self._submit(self._pool("set", item), ("set", item), job)
+        self._submit(self._pool(_set_kind(item), item), ("set", item), job)
 
     def _submit_answer(
         self,
@@ -230,3 +241,7 @@ class Service:
             self.persistent.close()
         if self.publisher is not None:
             self.publisher.close()
+
+
+def _set_kind(item: Item) -> str:
+    return "urgent" if item.urgent else "set"

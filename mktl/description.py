@@ -6,6 +6,7 @@ unchanged. It says which values a SET may ask for, and turns values into text an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -155,6 +156,8 @@ class Description:
         """
         if value is None:
             return None
+        if type(value) is float and self.type == "numeric" and math.isfinite(value):
+            return value  # what most readings are
         if self.type != "bulk":
             value = plain(value)
         return self._named(lambda: COERCE[self.type](value, self.names))

@@ -30,12 +30,14 @@ __all__ = [
     "InvalidReading",
     "LinkDown",
     "MktlError",
+    "MoveFailed",
     "NoAnswer",
     "NotConnected",
     "NotSaved",
     "NotSupported",
     "ProtocolMismatch",
     "RemoteError",
+    "Stopped",
     "UnknownKey",
     "UnknownStore",
     "WrongDevice",
@@ -178,6 +180,14 @@ class InvalidReading(DeviceError):
     """The controller answered, and said itself that its reading is not valid."""
 
     retryable = True
+
+
+class MoveFailed(DeviceError):
+    """Something that moves did not end where it was sent to; the text says where it stands."""
+
+
+class Stopped(MoveFailed):
+    """A move was ended, or did not begin, as a stop was asked for after it."""
 
 
 class ProtocolMismatch(DeviceError):

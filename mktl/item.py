@@ -40,9 +40,15 @@ class Item(ReferenceNames, ActsAsValue):
         full_key: ``store.key``.
         controller: What it speaks to the hardware through, if anything. A daemon polls all items
             of a controller in one lane, and marks them invalid while it cannot be reached.
+        polled_apart: Whether its polls are not in that lane but beside it, as they take long
+            without keeping the controller from the others.
+        urgent: Whether its SETs go on though as many as can be are under way at its controller:
+            those that stop something.
     """
 
     controller: Any = None
+    polled_apart: bool = False
+    urgent: bool = False
 
     def __init__(self, store: Store, key: str, **_reference_options: Any) -> None:
         self.store = store
@@ -304,6 +310,17 @@ class Item(ReferenceNames, ActsAsValue):
             if quality != "valid":
                 new_value = new_value.having(quality=quality, reason=reason)
         self._source.publish(new_value, repeat=repeat)
+
+    def hear(self, value: Any) -> None:
+        """Publish *value*, which the hardware has given by itself, just now.
+
+        Whatever was being read meanwhile is older, and is dropped.
+
+        Raises:
+            NotSaved, WrongType: as for :meth:`publish`.
+            LinkDown: the link to the hardware was lost meanwhile.
+        """
+        self._source.hear(value)
 
     def doubt(self, error: BaseException) -> None:
         """Keep the value, but mark it as invalid because of *error*, and tell everybody.

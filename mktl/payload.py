@@ -14,6 +14,8 @@ __all__ = ["Payload", "Quality"]
 
 Quality = Literal["valid", "changing", "warning", "alarm", "invalid"]
 
+_KNOWN = frozenset({"value", "time", "quality", "reason", "checked"})
+
 
 class Payload:
     """A value, when it was taken, and how good it is. Not to be changed once made.
@@ -59,7 +61,6 @@ class Payload:
         Raises:
             BadMessage: the bulk data does not fit the fields that describe it.
         """
-        known = {"value", "time", "quality", "reason", "checked"}
         is_array = bulk is not None or ("shape" in fields and "value" not in fields)
         arrays = {"shape", "dtype", "order"} if is_array else set()
         value = bulk_codec.decode(fields, bulk) if arrays else fields.get("value")
@@ -69,7 +70,7 @@ class Payload:
             quality=str(fields.get("quality") or "valid"),
             reason=_text(fields.get("reason")),
             checked=_number(fields.get("checked")),
-            **{str(name): fields[name] for name in fields if name not in known | arrays},
+            **{str(name): fields[name] for name in fields if name not in _KNOWN | arrays},
         )
 
     def encode(self) -> tuple[bytes, Buffer | None]:
@@ -100,15 +101,18 @@ class Payload:
 
     def having(self, **changes: Any) -> Payload:
         """Return a copy with *changes*."""
-        own = {
-            "value": self.value,
-            "time": self.time,
-            "quality": self.quality,
-            "reason": self.reason,
-            "checked": self.checked,
-            **self.extra,
-        }
-        return Payload(**(own | changes))
+        # Without the detour through the arguments of a new one: each reading makes some of these.
+        copy = Payload.__new__(Payload)
+        copy.value, copy.time, copy.checked = self.value, self.time, self.checked
+        copy.quality, copy.reason = self.quality, self.reason
+        copy.extra = self.extra
+        copy._encoded = None
+        for name, value in changes.items():
+            if name in _KNOWN:
+                setattr(copy, name, value)
+            else:
+                copy.extra = {**copy.extra, name: value}
+        return copy
 
 
 def _number(value: object) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -23,11 +24,16 @@ class ItemRequest:
         payload: What came with the request.
         value: Of a SET, the value as :meth:`mktl.Item.validate` returned it.
         refresh: Of a GET, whether the hardware is to be asked.
+        arrived: When the daemon got it, by :func:`time.monotonic`: it may have waited since, and
+            something else have been asked for meanwhile.
     """
 
-    __slots__ = ("kind", "payload", "refresh", "target", "value")
+    __slots__ = ("arrived", "kind", "payload", "refresh", "target", "value")
 
-    def __init__(self, kind: str, target: str, payload: Payload) -> None:
+    def __init__(
+        self, kind: str, target: str, payload: Payload, *, arrived: float | None = None
+    ) -> None:
+        self.arrived = time.monotonic() if arrived is None else arrived
         self.kind = kind
         self.target = target
         self.payload = payload

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import zmq
 
@@ -20,6 +22,15 @@ _HIGH_WATER = 20_000
 _TELL_EVERY_S = 0.5
 """How often those are told of it who may have lost something; the clock of the daemon sees to it
 that there is an occasion each second."""
+_LOOK_EVERY_S = 0.005
+"""How often it is looked who has subscribed, while values are published together."""
+
+
+class _Thread(threading.local):
+    """What is so for one thread."""
+
+    look_at = 0.0
+    """When to look next who has subscribed; 0: each time."""
 
 
 class Publisher:
@@ -45,6 +56,7 @@ class Publisher:
         self._loss = ""
         self._tell_again = 0.0
         self._asked: deque[bytes] = deque(maxlen=10_000)
+        self._thread = _Thread()
         self._socket = SharedSocket(socket, self._receive)
 
     def fileno(self) -> int:
@@ -65,8 +77,30 @@ class Publisher:
         if self._loss:
             self._tell_of_loss()
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Publish several values of this thread at less cost, in a context that is soon left.
+
+        Each is sent at once; but it is not looked after each whether somebody has subscribed.
+        """
+        self._thread.look_at = time.monotonic() + _LOOK_EVERY_S
+        try:
+            yield
+        finally:
+            self._thread.look_at = 0.0
+            self.take_in()
+
+    def _is_time_to_look(self) -> bool:
+        if not self._thread.look_at:
+            return True
+        now = time.monotonic()
+        if now < self._thread.look_at:
+            return False
+        self._thread.look_at = now + _LOOK_EVERY_S
+        return True
+
     def _send(self, frames: list[Buffer]) -> None:
-        if self._socket.send(frames):
+        if self._socket.send(frames, take_in=self._is_time_to_look()):
             return
 
         def send_to_others(socket: zmq.Socket[bytes]) -> None:

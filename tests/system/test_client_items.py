@@ -428,6 +428,19 @@ def test_reading_a_subscribed_item_asks_nobody(store: Store, daemon: mktl.Daemon
     assert handled == []
 
 
+def test_item_that_was_refreshed_before_it_was_ever_read_is_kept_true_all_the_same(
+    store: Store, daemon: mktl.Daemon
+) -> None:
+    assert store["count"].value == 6
+    wait_until(lambda: store["count"].live)
+    item, hearer = store["temp"], Hearer()
+    assert item.get(refresh=True) == 77.35
+    item.register(hearer.hear)
+    daemon.store["temp"].publish(5.0)
+    wait_until(lambda: item.value == 5.0)
+    wait_until(lambda: hearer.values == [5.0])
+
+
 def test_timestamp_quality_and_reason_travel_with_the_value(
     store: Store, daemon: mktl.Daemon
 ) -> None:
