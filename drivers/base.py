@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Self
 
@@ -28,11 +28,18 @@ _LINE_FIELDS = frozenset(field.name for field in fields(LineSettings))
 class BadItem(ConfigurationError):
     """An item of an instrument file, with protocol keys of its own, that cannot be made."""
 
-    def __init__(self, field: str, text: str) -> None:
-        """Name the key of the item's table, and say what is wrong with it."""
+    def __init__(self, field: str, text: str, *, spoils: Iterable[str] = ()) -> None:
+        """Name the key of the item's table, and say what is wrong with it.
+
+        Args:
+            field: The key; with dots, that of a table within it.
+            text: What is wrong.
+            spoils: Keys that cannot be judged before this one is right.
+        """
         super().__init__(f"{field}: {text}")
         self.field = field
         self.text = text
+        self.spoils = tuple(spoils)
 
 
 class ControllerBase:
@@ -53,8 +60,15 @@ class ControllerBase:
     multi_drop: ClassVar[bool] = False
     """Whether every message has an address in it, so that several units may share one line. Else
     they do so only where the URL names a unit."""
+    usual_unit: ClassVar[int] = 1
+    """The unit of a URL that names none, if it is :attr:`multi_drop`."""
     driver_settings: ClassVar[tuple[str, ...]] = ()
     """Settings of the driver's own, which :meth:`line_settings` checks."""
+    setting_examples: ClassVar[Mapping[str, str]] = {}
+    """With what ``markd new`` shows those of the model: TOML values, and a comment if need be."""
+    url_examples: ClassVar[tuple[str, ...]] = ()
+    """Where such a device usually is, for ``markd new``, the most usual first; none: what follows
+    from :attr:`port_defaults`."""
     item_keys: ClassVar[tuple[str, ...]] = ()
     """Keys of an item's table that :meth:`channel_for` understands; none: it has channels only."""
 
@@ -295,7 +309,7 @@ class ControllerBase:
     def _port(cls, url: str) -> tuple[Port, int | None]:
         plain, unit = split_unit(url)
         if unit is None and cls.multi_drop:
-            unit = 1
+            unit = cls.usual_unit
         return port_for_url(plain, cls.port_defaults), unit
 
     def _make_line(self, port: Port, name: str) -> Line | Unit:

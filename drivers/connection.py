@@ -12,7 +12,11 @@ from drivers.ports.base import Port
 from drivers.settings import LineSettings
 from mktl.errors import DeviceLost, DeviceTimeout, ProtocolMismatch
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "Silence"]
+
+
+class Silence(DeviceTimeout):
+    """Nothing at all came back in time."""
 
 
 class Connection:
@@ -42,6 +46,8 @@ class Connection:
             if settings.framing is None
             else settings.framing()
         )
+        self._begun = b""
+        """The beginning of a line that had come before something was asked."""
         self.ready_at = 0.0
         """Before this moment nothing may be sent."""
         self.used_at = time.monotonic()
@@ -111,6 +117,7 @@ class Connection:
             DeviceLost: the port broke.
         """
         quiet_s = quiet_s or self._settings.quiet_s
+        self._begun = b""
         self.throw_away(self._take_unsolicited() + self._replies.clear())
         end = time.monotonic() + self._settings.drain_s + quiet_s
         if self._port.whole_messages:
@@ -118,6 +125,8 @@ class Connection:
             # put an error into the queue of the instrument.
             self._port.clear(end)
             return
+        if self._settings.hush:
+            self._port.write(self._settings.hush, end)
         while data := self._port.read(time.monotonic() + quiet_s):
             if self._settings.unsolicited:
                 self._replies.feed(self._received(data))
@@ -127,11 +136,13 @@ class Connection:
                 raise ProtocolMismatch(
                     f"bytes keep coming that nobody asked for, the last ones {data[-40:]!r}"
                 )
+        self.throw_away(self._replies.clear())
 
-    def exchange(self, message: bytes, deadline: float, *, reply: bool) -> bytes:
+    def exchange(self, message: bytes, deadline: float, *, reply: bool, lines: int = 1) -> bytes:
         """Write *message* and read one reply, if one is due, without its terminator.
 
-        Whatever goes wrong leaves the connection suspect.
+        A reply of several *lines* has a terminator between each two of them. Whatever goes wrong
+        leaves the connection suspect.
 
         Raises:
             DeviceTimeout: no complete reply before *deadline*; says what had come.
@@ -139,10 +150,11 @@ class Connection:
             ProtocolMismatch: what came is not one reply.
         """
         self.suspect = f"{message!r} was not answered in full"
+        begun = self._replies.pending
         self.write(message, deadline)
         answer = b""
         if reply:
-            answer = self.read_reply(deadline)
+            answer = self._read_lines(deadline, lines, begun)
             if extra := self._take_unsolicited() + self._not_begun():
                 self.throw_away(answer + self._settings.reply_end + extra)
                 raise ProtocolMismatch(f"{answer!r} came back, and then {extra!r}")
@@ -198,6 +210,24 @@ class Connection:
             raise ProtocolMismatch(f"the echo of {message!r} should come back, not {came[:80]!r}")
         self._replies.feed(came[len(due) :])
 
+    def _read_lines(self, deadline: float, lines: int, begun: bytes) -> bytes:
+        """Read *lines*; the first one that comes begins with *begun*, and so may be no reply."""
+        if self._port.whole_messages:
+            lines = 1
+        came: list[bytes] = []
+        self._begun = begun
+        while len(came) < lines:
+            try:
+                came.append(self.read_reply(deadline))
+            except DeviceTimeout as error:
+                if not came:
+                    raise
+                raise DeviceTimeout(
+                    f"{len(came)} of {lines} lines came back, the last one {came[-1]!r}, and then "
+                    f"{error}"
+                ) from None
+        return self._settings.reply_end.join(came)
+
     def read_reply(self, deadline: float) -> bytes:
         """Read to the end of one reply.
 
@@ -208,14 +238,19 @@ class Connection:
         """
         while (reply := self._next_reply()) is None:
             if time.monotonic() > deadline:
-                pending = self._replies.pending
-                raise DeviceTimeout(f"{pending!r} came back" if pending else "nothing came back")
+                if pending := self._replies.pending:
+                    raise DeviceTimeout(f"{pending!r} came back")
+                raise Silence("nothing came back")
             data = self._received(self._port.read(deadline))
             if self._port.whole_messages and data:
                 reply = data.rstrip(b"\r\n")
                 break
             self._replies.feed(data)
         self.ready_at = max(self.ready_at, time.monotonic() + self._settings.min_gap_s)
+        begun, self._begun = self._begun, b""
+        if begun:
+            self.throw_away(reply + self._settings.reply_end)
+            raise ProtocolMismatch(f"{reply!r} came back, of which {begun!r} had come unasked")
         return reply
 
     def _next_reply(self) -> bytes | None:
@@ -223,6 +258,7 @@ class Connection:
         while (reply := self._replies.next_reply()) is not None:
             if not self._is_unsolicited(reply):
                 return reply
+            self._begun = b""
         return None
 
     def _take_unsolicited(self) -> bytes:

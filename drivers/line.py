@@ -11,7 +11,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from drivers.connection import Connection
 from drivers.identity import IdentityCheck, Synchroniser
@@ -26,6 +27,8 @@ __all__ = ["Exchanged", "Line"]
 
 _log = logging.getLogger(__name__)
 _LISTEN_S = 0.05
+
+Known = TypeVar("Known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,12 @@ class Line(Keeper[Connection]):
             raise
 
     def exchange(
-        self, message: bytes, *, timeout_s: float | None = None, reply: bool = True
+        self,
+        message: bytes,
+        *,
+        timeout_s: float | None = None,
+        reply: bool = True,
+        lines: int = 1,
     ) -> bytes:
         """Send *message* in a turn and return the reply, without its terminator.
 
@@ -136,6 +144,8 @@ class Line(Keeper[Connection]):
             timeout_s: One deadline for writing and for reading to the end of the reply; pacing
                 and the wait for the turn come before it.
             reply: Whether one is due; without, the result is empty.
+            lines: How many lines it has, each with a terminator; only that of the last one is
+                taken off.
 
         Raises:
             LinkDown: the link is not up; nothing was sent.
@@ -148,13 +158,23 @@ class Line(Keeper[Connection]):
         with self.turn():
             connection, begin = self.make_ready(), time.monotonic()
             try:
-                answer = connection.exchange(message, begin + timeout_s, reply=reply)
+                answer = connection.exchange(message, begin + timeout_s, reply=reply, lines=lines)
             except DeviceError as error:
                 self._tell(message, None, str(error), begin)
                 raise self._failure(connection, error, message, timeout_s) from error
             self._meter.exchanged(begin, time.monotonic(), connection.ready_at)
             self._tell(message, answer if reply else None, "", begin)
             return answer
+
+    def learn(self, settings: LineSettings) -> None:
+        """Take over which lines come unasked, and after what to be silent, from *settings*."""
+        ours = self.settings
+        unsolicited = _united(ours.unsolicited, settings.unsolicited)
+        settle_after = _united(ours.settle_after, settings.settle_after)
+        if (unsolicited, settle_after) != (ours.unsolicited, ours.settle_after):
+            self.settings = replace(ours, unsolicited=unsolicited, settle_after=settle_after)
+            # A connection knows what it was made with.
+            self.reconnect("it is to know of more messages than before")
 
     def reconnect(self, reason: str) -> None:
         """Give up the present connection and make a new one, with all that belongs to it."""
@@ -323,3 +343,7 @@ class Line(Keeper[Connection]):
         connection.close()
         self._turns.wake()
         self._wake.set()
+
+
+def _united(ours: tuple[Known, ...], theirs: tuple[Known, ...]) -> tuple[Known, ...]:
+    return (*ours, *(one for one in theirs if one not in ours))

@@ -6,13 +6,20 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 from drivers._suggest import suggestion
 from drivers.framing.base import Framing
 from mktl.errors import ConfigurationError
 
-__all__ = ["USER_SETTINGS", "Identity", "LineSettings"]
+__all__ = ["USER_SETTINGS", "Identity", "LineSettings", "Looks"]
+
+
+class Looks(Protocol):
+    """What knows how a line looks, such as a compiled regular expression; equal ones are one."""
+
+    def fullmatch(self, string: str, /) -> object:
+        """Return something true if the line *string*, a character for each byte, looks so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class LineSettings:
     """Bytes that are dropped from all that comes in, such as XON and XOFF."""
     echo: bool = False
     """Whether the device (or the wiring) sends back each message before it answers."""
-    unsolicited: tuple[re.Pattern[str], ...] = ()
+    unsolicited: tuple[Looks, ...] = ()
     """Whole lines that the device sends unasked look so; they are never taken for a reply."""
     identity: Identity | None = None
     """How to check which device answers; without it there is no probe, and a line that is out of
@@ -64,6 +71,8 @@ class LineSettings:
     """Silence after the port was opened."""
     quiet_s: float = 0.1
     """So long without a byte, and the line counts as quiet."""
+    hush: bytes = b""
+    """Sent before the line is drained: has the device say no more, and forget what it was asked."""
     drain_s: float = 2.0
     """A line that is not quiet after so long is reopened."""
     connect_timeout_s: float = 5.0

@@ -77,11 +77,13 @@ def _join(port: Port, settings: LineSettings, unit: Unit) -> _Bus:
             bus = _buses[place] = _Bus(port, settings)
         else:
             _refuse_other(bus, port, settings)
+            bus.line.learn(settings)
         bus.units.append(unit)
         return bus
 
 
-_PER_UNIT = ("identity", "timeout_s", "wait_s", "retry_first_s", "retry_longest_s", "settle_after")
+_PER_UNIT = ("identity", "timeout_s", "wait_s", "retry_first_s", "retry_longest_s")
+_UNITED = ("settle_after", "unsolicited")
 
 
 def _refuse_other(bus: _Bus, port: Port, settings: LineSettings) -> None:
@@ -90,7 +92,7 @@ def _refuse_other(bus: _Bus, port: Port, settings: LineSettings) -> None:
         raise ConfigurationError(f"{bus.line.url} is shared already, not as {port.url}")
     for field in fields(LineSettings):
         ours, theirs = getattr(bus.settings, field.name), getattr(settings, field.name)
-        if field.name not in _PER_UNIT and ours != theirs:
+        if field.name not in (*_PER_UNIT, *_UNITED) and ours != theirs:
             raise ConfigurationError(
                 f"{port.url} is shared, and has {field.name} = {ours!r} already, not {theirs!r}"
             )
@@ -189,7 +191,12 @@ class Unit(Keeper[object]):
             raise
 
     def exchange(
-        self, message: bytes, *, timeout_s: float | None = None, reply: bool = True
+        self,
+        message: bytes,
+        *,
+        timeout_s: float | None = None,
+        reply: bool = True,
+        lines: int = 1,
     ) -> bytes:
         """Send *message* in a turn and return the reply; as :meth:`Line.exchange`."""
         timeout_s = self.settings.timeout_s if timeout_s is None else timeout_s
@@ -197,7 +204,7 @@ class Unit(Keeper[object]):
             self._put_in_step()
             begin = time.monotonic()
             try:
-                answer = self._line.exchange(message, timeout_s=timeout_s, reply=reply)
+                answer = self._line.exchange(message, timeout_s=timeout_s, reply=reply, lines=lines)
             except (DeviceTimeout, DeviceLost, ProtocolMismatch) as error:
                 self._tell(message, None, str(error), begin)
                 self._failed(error, message)
@@ -208,6 +215,10 @@ class Unit(Keeper[object]):
             self._meter.exchanged(begin, end, end)
             self._tell(message, answer if reply else None, "", begin)
             return answer
+
+    def learn(self, settings: LineSettings) -> None:
+        """Have the line take over what all of its units share; as :meth:`Line.learn`."""
+        self._line.learn(settings)
 
     def reconnect(self, reason: str) -> None:
         """Take the unit as lost, and find it again, with all that belongs to it."""

@@ -10,18 +10,23 @@ __all__ = ["TerminatedReplies"]
 class TerminatedReplies:
     """A bounded buffer that gives back one reply at a time, without its terminator."""
 
-    def __init__(self, terminator: bytes, *, limit: int = 4096) -> None:
+    def __init__(
+        self, terminator: bytes, *, limit: int = 4096, alone: tuple[bytes, ...] = ()
+    ) -> None:
         """Begin with an empty buffer.
 
         Args:
             terminator: What ends each reply; at least one byte.
             limit: Most bytes kept while no terminator has come.
+            alone: What is a whole reply without a terminator, such as an ACK. No other reply can
+                begin so.
 
         Raises:
             ValueError: the terminator is empty, or the limit is not positive.
         """
-        if not terminator or limit <= 0:
+        if not (terminator and all(alone)) or limit <= 0:
             raise ValueError("a terminator has at least one byte, and a limit is positive")
+        self._alone = sorted(alone, key=len, reverse=True)
         self._terminator = terminator
         self._limit = limit
         self._buffer = b""
@@ -52,6 +57,10 @@ class TerminatedReplies:
 
     def next_reply(self) -> bytes | None:
         """Return the oldest complete reply; ``None`` means that more bytes are needed."""
+        for reply in self._alone:
+            if self._buffer.startswith(reply):
+                self._buffer = self._buffer[len(reply) :]
+                return reply
         reply, terminator, rest = self._buffer.partition(self._terminator)
         if not terminator:
             return None

@@ -13,10 +13,10 @@ from typing import Protocol
 
 from mktl.errors import DeviceLost, DeviceTimeout
 
-__all__ = ["FdPort", "Port", "reason_of"]
+__all__ = ["CLOSED", "FdPort", "Port", "reason_of"]
 
 _DISCARD_LIMIT = 1 << 16
-_CLOSED = "the port was closed on this side"
+CLOSED = "the port was closed on this side"
 
 
 class Port(Protocol):
@@ -122,7 +122,7 @@ class FdPort(ABC):
         """Connect; see :meth:`Port.open`."""
         with self._lock:
             if self._closing or self._wake is not None:
-                raise DeviceLost(_CLOSED if self._closing else "the port was opened before")
+                raise DeviceLost(CLOSED if self._closing else "the port was opened before")
             self._wake = os.pipe()
         try:
             with self._in_use():
@@ -198,7 +198,7 @@ class FdPort(ABC):
         wait_ms = max(0.0, deadline - time.monotonic()) * 1000
         ready = dict(poll.poll(wait_ms))
         if self._wake[0] in ready:
-            raise DeviceLost(_CLOSED)
+            raise DeviceLost(CLOSED)
         return fd in ready
 
     @contextlib.contextmanager
@@ -207,7 +207,7 @@ class FdPort(ABC):
         # it: the last one out releases it.
         with self._lock:
             if self._closing or self._wake is None:
-                raise DeviceLost(_CLOSED if self._closing else "the port is not open")
+                raise DeviceLost(CLOSED if self._closing else "the port is not open")
             self._users += 1
         try:
             yield

@@ -7,10 +7,11 @@ import os
 import select
 import socket
 
+from drivers.ports._settings import SerialSettings
 from drivers.ports.base import FdPort, reason_of
 from mktl.errors import DeviceError, DeviceLost, DeviceTimeout
 
-__all__ = ["TcpPort"]
+__all__ = ["TcpPort", "at"]
 
 # Ask a silent peer after 10 s, every 5 s, and give up after 3: a cable that was pulled is noticed
 # within half a minute even while nothing is sent. The idle probe of a line is usually quicker.
@@ -20,22 +21,35 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 class TcpPort(FdPort):
     """One connection to *host*:*port*."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Note where to connect; nothing is opened yet."""
+    def __init__(self, host: str, port: int, settings: SerialSettings | None = None) -> None:
+        """Note where to connect; nothing is opened yet.
+
+        Args:
+            host: Name or address.
+            port: TCP port.
+            settings: Those of the serial line behind it, if there is one. They are set there, at
+                the server, and known here for the time that a character takes.
+        """
         super().__init__()
         self._host = host
         self._port = port
+        self._settings = settings
         self._socket: socket.socket | None = None
 
     @property
     def url(self) -> str:
-        """``tcp://host:port``."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"tcp://{host}:{self._port}"
+        """``tcp://host:port``, or ``socket://host:port?baud=...`` with a serial line behind it."""
+        place = at(self._host, self._port)
+        return f"socket://{place}?{self._settings.query}" if self._settings else f"tcp://{place}"
+
+    @property
+    def char_s(self) -> float:
+        """Seconds that one character takes on the serial line behind it; 0 without one."""
+        return self._settings.char_s if self._settings else 0.0
 
     def renew(self) -> TcpPort:
         """Return an unopened port to the same address."""
-        return TcpPort(self._host, self._port)
+        return TcpPort(self._host, self._port, self._settings)
 
     def _open(self, deadline: float) -> None:
         # A name is looked up by the system's resolver, which nothing can interrupt: while it
@@ -104,3 +118,8 @@ class TcpPort(FdPort):
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def at(host: str, port: int) -> str:
+    """Return ``host:port`` as a URL has it, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from drivers._suggest import suggestion
-from drivers.ports.serial import PARITIES, SerialPort, SerialSettings
+from drivers.ports._query import FLOW_KEYS, LINE_KEYS, RS485_KEYS, Query
+from drivers.ports._settings import SerialSettings
+from drivers.ports._visa_names import visa_name
+from drivers.ports.rfc2217 import Rfc2217Port
+from drivers.ports.serial import SerialPort
 from drivers.ports.tcp import TcpPort
+from drivers.ports.visa import VisaPort
 from mktl.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,8 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PortDefaults", "port_for_url", "split_unit"]
 
-_SCHEMES = ("tcp", "serial")
-_SERIAL_KEYS = ("baud", "bits", "parity", "stop")
+_MODBUS_TCP_PORT = 502  # Modbus Messaging on TCP/IP Implementation Guide V1.0b, section 4.3.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,41 +34,47 @@ class PortDefaults:
     """TCP port, where the URL has none."""
     serial: SerialSettings = field(default_factory=SerialSettings)
     """Line settings, each used where the URL does not say otherwise."""
+    visa_end: bytes = b"\n"
+    """What replies end with, for VISA resources that are streams of bytes."""
 
 
 def port_for_url(url: str, defaults: PortDefaults | None = None) -> Port:
     """Return an unopened port for *url*.
 
     Args:
-        url: ``tcp://host:port`` or ``serial:///dev/ttyUSB0?baud=57600&bits=7&parity=odd&stop=1``.
+        url: ``tcp://host:port``, ``serial:///dev/ttyUSB0?baud=57600&bits=7&parity=odd&stop=1``,
+            ``socket://`` or ``rfc2217://`` with host, port and those settings, or
+            ``visa://RESOURCE``; ``modbus+tcp://``, ``modbus+rtu://`` and ``modbus+rtu+tcp://``
+            are plain TCP and serial ports too.
         defaults: What holds where the URL says nothing.
 
     Raises:
         ConfigurationError: the URL is not one of these; the text says what is allowed.
     """
     defaults = defaults or PortDefaults()
+    if url[:7].lower() == "visa://":
+        return _visa(url, defaults)
     try:
         parts = urlsplit(url)
     except ValueError as error:
         raise ConfigurationError(f"{url!r} is not a URL: {error}") from None
-    if parts.scheme == "tcp":
-        return _tcp(url, parts, defaults)
-    if parts.scheme == "serial":
-        return _serial(url, parts, defaults.serial)
     if not parts.scheme or "://" not in url:
         raise ConfigurationError(
             f"{url!r} is not a URL: write tcp://host:port or serial:///dev/ttyS0?baud=9600"
         )
-    raise ConfigurationError(
-        f"{url!r}: unknown scheme {parts.scheme!r}: {suggestion(parts.scheme, _SCHEMES)}"
-    )
+    if parts.scheme not in _MAKERS:
+        known = (*_MAKERS, "visa")
+        raise ConfigurationError(
+            f"{url!r}: unknown scheme {parts.scheme!r}: {suggestion(parts.scheme, known)}"
+        )
+    return _MAKERS[parts.scheme](url, parts, defaults)
 
 
 def split_unit(url: str) -> tuple[str, int | None]:
     """Take ``unit=N`` out of the query of *url*; return the rest, and the unit or ``None``.
 
     Raises:
-        ConfigurationError: the unit is not a number of 0 to 255.
+        ConfigurationError: the unit is not a number of 0 to 255, or there are two.
     """
     head, question, query = url.partition("?")
     if not question:
@@ -75,7 +85,9 @@ def split_unit(url: str) -> tuple[str, int | None]:
         key, _, text = part.partition("=")
         if key != "unit":
             rest.append(part)
-        elif text.isdecimal() and int(text) <= 255:
+        elif unit is not None:
+            raise ConfigurationError(f"{url!r}: 'unit' is given twice")
+        elif text.isascii() and text.isdecimal() and int(text) <= 255:
             unit = int(text)
         else:
             raise ConfigurationError(f"{url!r}: unit must be a number, 0 to 255, not {text!r}")
@@ -83,61 +95,89 @@ def split_unit(url: str) -> tuple[str, int | None]:
 
 
 def _tcp(url: str, parts: SplitResult, defaults: PortDefaults) -> Port:
-    if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ConfigurationError(f"{url!r}: a TCP URL is tcp://host:port, and nothing else")
+    if parts.query and parts.scheme == "tcp":
+        raise ConfigurationError(
+            f"{url!r}: a TCP URL is tcp://host:port, and nothing else; with a serial line behind "
+            f"it, write socket://host:port?baud=9600"
+        )
+    Query(url, parts.query, ())
+    return TcpPort(*_place(url, parts, defaults.tcp_port))
+
+
+def _socket(url: str, parts: SplitResult, defaults: PortDefaults) -> Port:
+    settings = Query(url, parts.query, LINE_KEYS).serial(_plain(defaults.serial))
+    return TcpPort(*_place(url, parts, defaults.tcp_port), settings)
+
+
+def _rfc2217(url: str, parts: SplitResult, defaults: PortDefaults) -> Port:
+    settings = Query(url, parts.query, FLOW_KEYS).serial(_plain(defaults.serial))
+    return Rfc2217Port(*_place(url, parts, defaults.tcp_port), settings)
+
+
+def _serial(url: str, parts: SplitResult, defaults: PortDefaults) -> Port:
+    if parts.netloc or not parts.path.strip("/") or parts.fragment:
+        raise ConfigurationError(
+            f"{url!r}: a serial URL has three slashes and the path: {parts.scheme}:///dev/ttyS0"
+        )
+    query = Query(url, parts.query, (*FLOW_KEYS, *RS485_KEYS))
+    return SerialPort(unquote(parts.path), query.serial(defaults.serial))
+
+
+def _modbus_tcp(url: str, parts: SplitResult, defaults: PortDefaults) -> Port:
+    return _tcp(url, parts, replace(defaults, tcp_port=defaults.tcp_port or _MODBUS_TCP_PORT))
+
+
+def _modbus_rtu_tcp(url: str, parts: SplitResult, defaults: PortDefaults) -> Port:
+    place = _place(url, parts, defaults.tcp_port or _MODBUS_TCP_PORT)
+    query = Query(url, parts.query, LINE_KEYS)
+    # Without a word about the line behind it, nothing is assumed about its speed.
+    return TcpPort(*place, query.serial(_plain(defaults.serial)) if query.given else None)
+
+
+def _visa(url: str, defaults: PortDefaults) -> Port:
+    text, _, query_text = url[7:].partition("?")
+    try:
+        name = visa_name(unquote(text), defaults.tcp_port)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{url!r}: {error}") from None
+    line = name.interface == "ASRL"
+    query = Query(url, query_text, ("backend", *FLOW_KEYS) if line else ("backend",))
+    return VisaPort(
+        name,
+        query.given.get("backend", "@py"),
+        settings=query.serial(_plain(defaults.serial)) if line else None,
+        end=defaults.visa_end,
+    )
+
+
+_MAKERS = {
+    "tcp": _tcp,
+    "socket": _socket,
+    "serial": _serial,
+    "rfc2217": _rfc2217,
+    "modbus+tcp": _modbus_tcp,
+    "modbus+rtu": _serial,
+    "modbus+rtu+tcp": _modbus_rtu_tcp,
+}
+
+
+def _plain(settings: SerialSettings) -> SerialSettings:
+    """Return *settings* without what only a port of this machine can do."""
+    return replace(settings, rs485=False)
+
+
+def _place(url: str, parts: SplitResult, default: int | None) -> tuple[str, int]:
+    example = f"{parts.scheme}://host:port"
+    if parts.path not in ("", "/") or parts.fragment or "@" in parts.netloc:
+        raise ConfigurationError(f"{url!r}: a TCP URL is {example}, and nothing else")
     if not parts.hostname:
-        raise ConfigurationError(f"{url!r}: the host is missing: tcp://host:port")
+        raise ConfigurationError(f"{url!r}: the host is missing: {example}")
     try:
         port = parts.port
     except ValueError:
         raise ConfigurationError(f"{url!r}: the port must be a number, 1 to 65535") from None
     if port is None:
-        port = defaults.tcp_port
+        port = default
     if not port:
-        raise ConfigurationError(f"{url!r}: the port is missing, 1 to 65535: tcp://host:port")
-    return TcpPort(parts.hostname, port)
-
-
-def _serial(url: str, parts: SplitResult, defaults: SerialSettings) -> Port:
-    if parts.netloc or not parts.path.strip("/") or parts.fragment:
-        raise ConfigurationError(
-            f"{url!r}: a serial URL has three slashes and the path: serial:///dev/ttyS0"
-        )
-    given: dict[str, str] = {}
-    for key, text in parse_qsl(parts.query, keep_blank_values=True):
-        if key not in _SERIAL_KEYS:
-            raise ConfigurationError(
-                f"{url!r}: unknown setting {key!r}: {suggestion(key, _SERIAL_KEYS)}"
-            )
-        if key in given:
-            raise ConfigurationError(f"{url!r}: {key!r} is given twice")
-        given[key] = text
-    settings = SerialSettings(
-        baud=_number(url, "baud", given, defaults.baud, range(50, 4_000_001)),
-        bits=_number(url, "bits", given, defaults.bits, range(5, 9)),
-        parity=_choice(url, "parity", given, defaults.parity, PARITIES),
-        stop=float(_choice(url, "stop", given, f"{defaults.stop:g}", ("1", "1.5", "2"))),
-    )
-    return SerialPort(unquote(parts.path), settings)
-
-
-def _number(url: str, key: str, given: dict[str, str], default: int, allowed: range) -> int:
-    text = given.get(key)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and int(text) in allowed):
-        raise ConfigurationError(
-            f"{url!r}: {key} must be a number from {allowed[0]} to {allowed[-1]}, not {text!r}"
-        )
-    return int(text)
-
-
-def _choice(
-    url: str, key: str, given: dict[str, str], default: str, allowed: tuple[str, ...]
-) -> str:
-    text = given.get(key, default).lower()
-    if text not in allowed:
-        raise ConfigurationError(
-            f"{url!r}: {key} must be one of {', '.join(allowed)}, not {given[key]!r}"
-        )
-    return text
+        raise ConfigurationError(f"{url!r}: the port is missing, 1 to 65535: {example}")
+    return parts.hostname, port

@@ -180,7 +180,7 @@ def test_a_serial_port_is_opened_exclusively(pty):
     name = pty[1]
     first, second = SerialPort(name), SerialPort(name)
     first.open(soon())
-    with pytest.raises(DeviceLost, match="in use by another program"):
+    with pytest.raises(DeviceLost, match="in use by this process itself"):
         second.open(soon())
     first.close()
 
