@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -39,6 +39,7 @@ __all__ = [
     "output_number",
     "plain",
     "ranges_of",
+    "sensor_name",
     "to_alarm",
     "to_flag",
     "to_float",
@@ -46,6 +47,8 @@ __all__ = [
     "to_output_mode",
     "to_reading",
     "to_sensor_input",
+    "to_temperatures",
+    "why_not_valid",
 ]
 
 INPUTS = ("A", "B", "C", "D")
@@ -98,6 +101,7 @@ SENSOR_TYPES = {
 UNITS = {1: "kelvin", 2: "celsius", 3: "sensor units"}
 _HEATER_RANGES = {0: "Off", 1: "Low", 2: "Medium", 3: "High"}
 _ANALOG_RANGES = {0: "Off", 1: "On"}
+_LONGEST_NAME = 15
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(E[+-]?\d+)?")
 _SIGNED = re.compile(r"[+-]\d+(\.\d*)?(E[+-]?\d+)?")
@@ -180,6 +184,18 @@ def errors_in_words(esr: int) -> str:
     return bits_in_words(esr & ESR_ERRORS, ESR_BITS)
 
 
+def why_not_valid(status: int, kelvin: float | None = None) -> str:
+    """Say why a reading, of *kelvin* if it is a temperature in kelvin, is not valid; empty: it is.
+
+    Source: sheet, "Bad input": what is not valid is sent as ``+0.0000``, which no sensor can read.
+    """
+    if status:
+        return bits_in_words(status, READING_BITS)
+    if kelvin is not None and kelvin <= 0:
+        return f"{kelvin:g} K cannot be, although no status bit is set: is the input disabled?"
+    return ""
+
+
 def check_lost_reply(reply: str) -> str:
     """Look at the status register in a reply that nobody gets: reading it has cleared it.
 
@@ -233,6 +249,17 @@ def _finite(pattern: re.Pattern[str], text: str) -> float:
     if not text.isascii() or not pattern.fullmatch(text) or not math.isfinite(float(text)):
         raise ValueError(f"{text!r} is not a number as the instrument writes it")
     return float(text)
+
+
+def to_temperatures(text: str, status: Sequence[str]) -> dict[str, tuple[float, int]]:
+    """Read the reply to ``KRDG? 0`` and those to ``RDGST?`` of each input, in their order.
+
+    Raises:
+        ValueError: one is anything else, or there is not one for each input.
+    """
+    numbers = (to_reading(part) for part in text.split(","))
+    masks = (to_int(one, range(256)) for one in status)
+    return dict(zip(INPUTS, zip(numbers, masks, strict=True), strict=True))
 
 
 def to_flag(text: str) -> bool:
@@ -299,6 +326,19 @@ def input_letter(sensor_input: object) -> str:
     if letter not in INPUTS:
         raise BadValue(f"an input is one of {', '.join(INPUTS)}, not {sensor_input!r}")
     return letter
+
+
+def sensor_name(name: str) -> str:
+    """Return *name*.
+
+    Raises:
+        BadValue: it is longer than 15 characters, or has some that cannot be sent.
+    """
+    if len(name) > _LONGEST_NAME or not (name.isascii() and name.isprintable()):
+        raise BadValue(f"a sensor name has up to 15 printable ASCII characters, not {name!r}")
+    if any(character in name for character in '";,'):
+        raise BadValue(f"a sensor name has no quotes, commas or semicolons: {name!r}")
+    return name
 
 
 def output_number(output: int) -> int:

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 from drivers import _lakeshore336 as ls
+from drivers._block_plan import Block
 from drivers.channel import Channel
 from drivers.lakeshore336 import LakeShore336
 from mktl.errors import BadValue
 
-__all__ = ["channels_of"]
+__all__ = ["blocks_of", "channels_of"]
 
 _HEATERS = (1, 2)
 _FAST_S, _USUAL_S, _SLOW_S = 1.0, 5.0, 60.0
@@ -20,6 +21,30 @@ _FAST_S, _USUAL_S, _SLOW_S = 1.0, 5.0, 60.0
 
 def channels_of(tc: LakeShore336) -> tuple[Channel, ...]:
     """Return all channels, bound to *tc*; nothing is sent."""
+    return tuple(_with_load(channel) for channel in _channels_of(tc))
+
+
+def blocks_of(tc: LakeShore336) -> tuple[Block, ...]:
+    """Return what one message can read together: temperatures and their status."""
+
+    def read() -> list[Any]:
+        pairs = tc.all_temperatures_k().values()
+        return [*(kelvin for kelvin, _status in pairs), *(status for _kelvin, status in pairs)]
+
+    paths = tuple(f"{name}.{letter}" for name in ("temperature", "status") for letter in ls.INPUTS)
+    queries = ";".join(("KRDG? 0", *(f"RDGST? {letter}" for letter in ls.INPUTS)))
+    return (Block(paths, read, queries, len(queries) + len(_ESR) + 1, 53),)
+
+
+def _with_load(channel: Channel) -> Channel:
+    """Return *channel* with about how much is sent and received to read it."""
+    queries, received = _LOADS[channel.path.partition(".")[0]]
+    return replace(
+        channel, sent_bytes=len(queries) + len(_ESR) + 1, received_bytes=received + len(";000\r\n")
+    )
+
+
+def _channels_of(tc: LakeShore336) -> tuple[Channel, ...]:
     return (
         *(
             channel
@@ -271,3 +296,32 @@ def _texts(names: dict[int, str], *, none: bool = False) -> dict[str, str]:
 
 
 _OF_OUTPUT = (_of_output, _of_output_setup, _of_loop, _of_ramp)
+
+_ESR = ";*ESR?"
+_SETPOINT = "SETP? 1;OUTMODE? 1;INTYPE? A;INTYPE? B;INTYPE? C;INTYPE? D"
+# By the first part of a channel's path: what is sent, and about how many characters come back.
+_LOADS = {
+    "temperature": ("KRDG? A;RDGST? A", 11),
+    "sensor": ("SRDG? A;RDGST? A", 11),
+    "status": ("RDGST? A", 3),
+    "alarm": ("ALARMST? A", 3),
+    "limit": ("TLIMIT? A", 6),
+    "name": ("INNAME? A", 15),
+    "type": ("INTYPE? A", 9),
+    "setpoint": (_SETPOINT, 54),
+    "range": ("RANGE? 1", 1),
+    "heater": ("HTR? 1", 6),
+    "analog": ("AOUT? 3", 6),
+    "fault": ("HTRST? 1", 1),
+    "manual": ("MOUT? 1", 6),
+    "mode": ("OUTMODE? 1", 5),
+    "input": ("OUTMODE? 1", 5),
+    "pid": ("PID? 1", 20),
+    "p": ("PID? 1", 20),
+    "i": ("PID? 1", 20),
+    "d": ("PID? 1", 20),
+    "ramp": ("RAMP? 1", 7),
+    "ramping": ("RAMPST? 1", 1),
+    "operation": ("OPST?", 3),
+    "identity": ("*IDN?", 40),
+}

@@ -14,22 +14,22 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from drivers import _lakeshore336 as ls
+from drivers._block_plan import plan
 from drivers._lakeshore336 import Alarm, OutputMode, Ramp, SensorInput
-from drivers.channel import Channel
+from drivers.channel import BlockRead, Channel
 from drivers.controller import Controller
 from drivers.ports import PortDefaults
 from drivers.ports.serial import SerialSettings
 from drivers.settings import Identity, LineSettings
-from mktl.errors import BadValue, DeviceError, DeviceRefused, InvalidReading, ProtocolMismatch
+from mktl.errors import DeviceError, DeviceRefused, InvalidReading, ProtocolMismatch
 
 __all__ = ["Alarm", "LakeShore336", "OutputMode", "Ramp", "SensorInput"]
 
 _ZERO_CELSIUS_K = 273.15
 _HIGHEST_K = 2000.0
-_LONGEST_NAME = 15
 
 
 class LakeShore336(Controller):
@@ -70,6 +70,19 @@ class LakeShore336(Controller):
         """
         return self._reading("KRDG?", sensor_input)
 
+    def all_temperatures_k(self) -> dict[str, tuple[float | InvalidReading, int]]:
+        """Return temperature and reading status of each input, asked for in one message.
+
+        Where a reading is not valid, the error of :meth:`temperature_k` is in its place. Source:
+        sheet, ``KRDG? 0`` (all inputs, joined with commas).
+        """
+        with self._asked("KRDG? 0", *(f"RDGST? {a}" for a in ls.INPUTS)) as (text, *status):
+            read = ls.to_temperatures(text, status)
+        return {
+            a: (self._not_valid(a, why) if (why := ls.why_not_valid(bad, k)) else k, bad)
+            for a, (k, bad) in read.items()
+        }
+
     def temperature_c(self, sensor_input: str) -> float:
         """Return the temperature in degrees Celsius; otherwise as :meth:`temperature_k`."""
         return self._reading("CRDG?", sensor_input)
@@ -90,11 +103,7 @@ class LakeShore336(Controller):
 
     def set_sensor_name(self, sensor_input: str, name: str) -> None:
         """Name the input; up to 15 printable ASCII characters, no quotes. Source: ``INNAME``."""
-        if len(name) > _LONGEST_NAME or not (name.isascii() and name.isprintable()):
-            raise BadValue(f"a sensor name has up to 15 printable ASCII characters, not {name!r}")
-        if any(character in name for character in '";,'):
-            raise BadValue(f"a sensor name has no quotes, commas or semicolons: {name!r}")
-        self._set(f'INNAME {ls.input_letter(sensor_input)},"{name}"')
+        self._set(f'INNAME {ls.input_letter(sensor_input)},"{ls.sensor_name(name)}"')
 
     def input_type(self, sensor_input: str) -> SensorInput:
         """Return how the input is set up. Source: sheet, ``INTYPE?``."""
@@ -207,9 +216,8 @@ class LakeShore336(Controller):
 
     def heater_percent(self, output: int) -> float:
         """Return the output in percent: ``HTR?`` for 1 and 2, ``AOUT?`` for 3 and 4."""
-        with self._asked(
-            f"{'HTR?' if ls.output_number(output) in (1, 2) else 'AOUT?'} {output}"
-        ) as (text,):
+        query = "HTR?" if ls.output_number(output) in (1, 2) else "AOUT?"
+        with self._asked(f"{query} {output}") as (text,):
             return ls.to_reading(text)
 
     def heater_fault(self, output: int) -> int:
@@ -231,12 +239,8 @@ class LakeShore336(Controller):
 
     def set_pid(self, output: int, p: float, i: float, d: float) -> None:
         """Set P (0.1 to 1000), I (0.1 to 1000) and D (0 to 200). Source: sheet, ``PID``."""
-        values = (
-            ls.number(p, 0.1, 1000, "P"),
-            ls.number(i, 0.1, 1000, "I"),
-            ls.number(d, 0, 200, "D"),
-        )
-        self._set(f"PID {ls.output_number(output)},{','.join(values)}")
+        terms = f"{ls.number(p, 0.1, 1000, 'P')},{ls.number(i, 0.1, 1000, 'I')}"
+        self._set(f"PID {ls.output_number(output)},{terms},{ls.number(d, 0, 200, 'D')}")
 
     def ramp(self, output: int) -> Ramp:
         """Return the ramp settings. Source: sheet, ``RAMP?``."""
@@ -306,6 +310,12 @@ class LakeShore336(Controller):
 
         return channels_of(self)
 
+    def plan_reads(self, channels: Sequence[Channel]) -> list[BlockRead]:
+        """Read all temperatures with their status in one message, where two are wanted or more."""
+        from drivers._lakeshore336_channels import blocks_of
+
+        return plan(channels, blocks_of(self))
+
     def replies_to(self, text: str) -> bool:
         """Whether *text* is, or ends with, a query."""
         return "?" in text
@@ -333,13 +343,12 @@ class LakeShore336(Controller):
         with self._asked(f"{query} {letter}", f"RDGST? {letter}") as (text, status_text):
             value = ls.to_reading(text)
             status = ls.to_int(status_text, range(256))
-        if status:
-            # The number that comes with it looks like a good one, +0.0000.
-            raise InvalidReading(
-                f"{self.label}: the reading of input {letter} is not valid: "
-                f"{ls.bits_in_words(status, ls.READING_BITS)}"
-            )
+        if why := ls.why_not_valid(status, value if query == "KRDG?" else None):
+            raise self._not_valid(letter, why)
         return value
+
+    def _not_valid(self, letter: str, why: str) -> InvalidReading:
+        return InvalidReading(f"{self.label}: the reading of input {letter} is not valid: {why}")
 
     @contextlib.contextmanager
     def _asked(self, *queries: str) -> Iterator[list[str]]:

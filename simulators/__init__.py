@@ -3,31 +3,44 @@
 Nothing of ours is imported here, so a mistake cannot hide by being on both sides.
 
 - `MODELS`, `start_twin`: the twin of a controller by the name of its driver
+- `start_bus`: several of them that share a line
+- `twins_of_file`: the twins of all controllers of an instrument file
 - `simulators.serve`: `Simulator`, a model that hosts can reach
-- `simulators.device`: what a model is
+- `simulators.device`, `simulators.modbus`, `simulators.bus`: what a model is
 - `simulators.clock`, `simulators.faults`: time and mishaps
 - `simulators.control`: the control port
-- `simulators.lakeshore336`, `simulators.cryostat`: the models
+- `simulators.julabo`, `simulators.lakeshore336`, `simulators.rigol_dp832`,
+  `simulators.wago_750_352`, `simulators.watlow_f4`: models
 - `simulators.cli`: the command ``marksim``
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from simulators._names import unknown_name
+from simulators._urls import PTY_TRANSPORTS, TRANSPORTS
 from simulators.device import SimulatorError
 
 if TYPE_CHECKING:
+    from simulators._instrument_file import FileTwins
     from simulators.device import Device
     from simulators.serve import Simulator
 
-__all__ = ["MODELS", "Model", "SimulatorError", "start_twin"]
+__all__ = [
+    "MODELS",
+    "TRANSPORTS",
+    "Model",
+    "SimulatorError",
+    "start_bus",
+    "start_twin",
+    "twins_of_file",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +52,11 @@ class Model:
     module: str
     """Module that has it; imported when it is used."""
     class_name: str
-    """Its class, called with ``seed=``."""
+    """Its class, called with ``seed=``, and with ``unit=`` if it is addressed."""
     transports: tuple[str, ...]
-    """Of ``tcp`` and ``serial``; the first is the usual one."""
+    """Of `TRANSPORTS`; the first is the usual one."""
+    addressed: bool = False
+    """True: it has an address on its line, so that several can share one."""
 
     def load(self) -> Callable[..., Device]:
         """Import the module and return the class."""
@@ -53,11 +68,37 @@ class Model:
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {
+        "julabo": Model(
+            summary="Julabo circulator that cools a camera head",
+            module="simulators.julabo",
+            class_name="Julabo",
+            transports=("serial", "tcp"),
+        ),
         "lakeshore336": Model(
             summary="Lake Shore 336 temperature controller on a detector cryostat",
             module="simulators.lakeshore336",
             class_name="LakeShore336",
-            transports=("tcp", "serial"),
+            transports=("tcp", "serial", "visa"),
+        ),
+        "rigol_dp832": Model(
+            summary="Rigol DP832 triple supply with a resistor on each channel",
+            module="simulators.rigol_dp832",
+            class_name="RigolDP832",
+            transports=("visa", "vxi11", "tcp", "serial"),
+        ),
+        "wago_750_352": Model(
+            summary="WAGO 750-352 Ethernet coupler with the I/O of a small dome",
+            module="simulators.wago_750_352",
+            class_name="Wago750352",
+            transports=("modbus+tcp",),
+            addressed=True,
+        ),
+        "watlow_f4": Model(
+            summary="Watlow F4 controller on an environmental chamber",
+            module="simulators.watlow_f4",
+            class_name="WatlowF4",
+            transports=("modbus+rtu", "modbus+rtu+tcp"),
+            addressed=True,
         ),
     }
 )
@@ -66,24 +107,28 @@ MODELS: Mapping[str, Model] = MappingProxyType(
 
 def start_twin(
     name: str,
-    transport: str = "tcp",
+    transport: str | None = None,
     *,
     link: Path | None = None,
     baud: int | None = None,
     control: tuple[str, int] | None = ("127.0.0.1", 0),
     time_factor: float = 1.0,
     seed: int | None = None,
+    unit: int | None = None,
 ) -> Simulator:
     """Start the twin of a controller; the caller closes it.
 
     Args:
         name: Name of the driver, a key of `MODELS`.
-        transport: ``tcp``: on a free loopback port; ``serial``: on a pseudo-terminal.
+        transport: One of those that the model has, on a free loopback port or on a
+            pseudo-terminal (``serial``, ``modbus+rtu``); None: the usual one.
         link: Path of the link to the pseudo-terminal; None: in a temporary directory.
-        baud: Bits per second of the pseudo-terminal; None: that of the device.
+        baud: Bits per second of the line; None: on a pseudo-terminal that of the device, and
+            no such pace on a TCP port.
         control: Loopback host and port of the control port; None: without one.
         time_factor: Simulated seconds in a real one.
         seed: Makes noise and mishaps repeatable.
+        unit: Address on its line, of a model that has one; None: the one that it comes with.
 
     Returns:
         A running simulator; a driver opens its ``url``.
@@ -93,19 +138,115 @@ def start_twin(
     """
     from simulators.serve import Simulator  # asyncio takes time that a mere look-up should not
 
-    model = MODELS.get(name)
-    if model is None:
-        raise SimulatorError(unknown_name("model", name, MODELS))
+    model = _model(name)
+    transport = model.transports[0] if transport is None else transport
     if transport not in model.transports:
         raise SimulatorError(unknown_name(f"transport of {name}", transport, model.transports))
-    serial = transport == "serial"
+    if not model.addressed and unit not in (None, 1):
+        raise SimulatorError(f"{name} has no unit address, so it cannot be unit {unit}")
+    make = model.load()
     simulator = Simulator(
-        model.load()(seed=seed),
-        tcp=None if serial else ("127.0.0.1", 0),
-        pty=(link or True) if serial else False,
+        make(seed=seed) if unit is None or not model.addressed else make(seed=seed, unit=unit),
+        serve={transport: _place(transport, link)},
         control=control,
         baud=baud,
         time_factor=time_factor,
         seed=seed,
     )
     return simulator.start()
+
+
+def start_bus(
+    units: Mapping[int, str],
+    transport: str,
+    *,
+    link: Path | None = None,
+    baud: int | None = None,
+    control: tuple[str, int] | None = ("127.0.0.1", 0),
+    time_factor: float = 1.0,
+    seed: int | None = None,
+    models: Mapping[str, Callable[..., Device]] | None = None,
+) -> Simulator:
+    """Start several twins that share one port; the caller closes the simulator.
+
+    Args:
+        units: Names of models by unit address.
+        transport: How the port is reached, e.g. ``modbus+rtu``; see `start_twin`.
+        link: Path of the link to the pseudo-terminal; None: in a temporary directory.
+        baud: Bits per second of the line; None: as for `start_twin`.
+        control: Loopback host and port of the control port, where quantities are named
+            ``unit3.chamber_c``; None: without one.
+        time_factor: Simulated seconds in a real one.
+        seed: Makes noise and mishaps repeatable.
+        models: Further models by name, each called with ``seed=`` and ``unit=``.
+
+    Returns:
+        A running simulator; a driver opens its ``url_of(unit)``.
+
+    Raises:
+        SimulatorError: no such model or transport, one that cannot share a line, or an address
+            that cannot be used.
+    """
+    from simulators.bus import Bus
+    from simulators.serve import Simulator
+
+    if transport not in TRANSPORTS:
+        raise SimulatorError(unknown_name("transport", transport, TRANSPORTS))
+    bus = Bus(
+        {
+            unit: _maker(name, models or {})(seed=None if seed is None else seed + unit, unit=unit)
+            for unit, name in units.items()
+        }
+    )
+    simulator = Simulator(
+        bus,
+        serve={transport: _place(transport, link)},
+        control=control,
+        baud=baud,
+        time_factor=time_factor,
+        seed=seed,
+    )
+    return simulator.start()
+
+
+def twins_of_file(
+    path: Path, *, besides: Collection[str] = (), seed: int | None = None
+) -> FileTwins:
+    """Make the twins of the controllers of an instrument file; none is started.
+
+    Args:
+        path: The file.
+        besides: Names of controllers that need none.
+        seed: Makes their noise repeatable.
+
+    Returns:
+        Its ``served()`` gives a simulator for each line, to be started and closed by the caller.
+
+    Raises:
+        SimulatorError: the file cannot be read, or something in it makes no sense; the text says
+            on which line.
+    """
+    from simulators._instrument_file import twins_of
+
+    return twins_of(path, besides=besides, seed=seed)
+
+
+def _model(name: str) -> Model:
+    model = MODELS.get(name)
+    if model is None:
+        raise SimulatorError(unknown_name("model", name, MODELS))
+    return model
+
+
+def _maker(name: str, models: Mapping[str, Callable[..., Device]]) -> Callable[..., Device]:
+    if name in models:
+        return models[name]
+    if name not in MODELS:
+        raise SimulatorError(unknown_name("model", name, [*MODELS, *models]))
+    if not MODELS[name].addressed:
+        raise SimulatorError(f"{name} has no unit address, so it cannot share a line")
+    return MODELS[name].load()
+
+
+def _place(transport: str, link: Path | None) -> tuple[str, int] | Path | bool:
+    return (link or True) if transport in PTY_TRANSPORTS else ("127.0.0.1", 0)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 
 from simulators._names import unknown_name
 from simulators.clock import SimulatedClock
-from simulators.device import Device, Quantity, SimulatorError
+from simulators.device import Device, Later, Quantity, SimulatorError
 from simulators.faults import Faults, Piece
 
 LOG_LENGTH = 200
@@ -24,6 +24,7 @@ LARGEST_STEP_S = 600.0
 
 # A silent command takes a host's scheduling delay off the gap that the host has kept.
 _GAP_TOLERANCE_S = 0.010
+_REFUSALS = ("exception", "busy", "nak")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,38 @@ class Exchange:
     at_s: float
     """Simulated time."""
     link: str
-    """Where it came from: ``tcp`` or ``serial``."""
+    """The transport that it came over, e.g. ``tcp``."""
     received: str
-    """The message, with escapes for what is not printable."""
+    """The message, with escapes for what is not printable; in hexadecimal if it is no text. Empty:
+    what was sent came unasked."""
     sent: str | None
     """What was sent back; None: nothing."""
     early: bool
     """True: it came sooner after the last one than the device allows."""
+
+
+class Coming:
+    """A reply that the device takes its time for."""
+
+    def __init__(self, bench: Bench, later: Later, sent: Callable[[bytes], list[Piece]]) -> None:
+        """Wait for *later*; *sent* notes the reply and gives what becomes of it."""
+        self._bench = bench
+        self._later = later
+        self._sent = sent
+
+    def take(self) -> list[Piece] | None:
+        """Give what is to be sent back, which may be nothing; None: not yet."""
+        self._bench.advance()
+        reply = self._later.take()
+        return None if reply is None else self._sent(reply)
+
+    def interrupt(self) -> bool:
+        """Tell the device that the host has sent more; True: the reply is lost."""
+        return self._later.interrupt()
+
+    def drop(self) -> None:
+        """Note that it is not waited for any longer."""
+        self._sent(b"")
 
 
 class Bench:
@@ -63,6 +89,8 @@ class Bench:
         self._quiet_since_s: float | None = None
         self._messages = 0
         self._early = 0
+        self._said: list[bytes] = []
+        self.before_reply: Callable[[], Awaitable[None]] | None = None
         self._quantities = {
             **device.quantities(),
             "messages": Quantity("", "messages received", lambda: float(self._messages)),
@@ -79,22 +107,41 @@ class Bench:
         self._stepped_to_s += step_s
         return step_s < behind_s
 
-    def respond(self, message: bytes, *, link: str) -> list[Piece]:
+    def respond(self, message: bytes, *, link: str) -> list[Piece] | Coming:
         """Give *message* to the device and return what is to be sent back, which may be nothing."""
         early = self._note_pace()
-        reply = None if self._is_lost(early) else self._obey(message)
-        pieces = self.faults.deform(reply) if reply else []
+
+        def sent(reply: bytes) -> list[Piece]:
+            pieces = self._deformed(reply, link) if reply else []
+            whole = b"".join(piece.data for piece in pieces)
+            self._note(link, message, whole if pieces else None, early=early)
+            return pieces
+
+        reply = b"" if self._is_lost(early) else self._obey(message, link)
+        return Coming(self, reply, sent) if isinstance(reply, Later) else sent(reply)
+
+    def unasked(self, message: bytes, *, link: str) -> list[Piece]:
+        """Return what hosts hear of a *message* that the device sends by itself."""
+        ends = self.device.framing_bytes(link, message)
+        lost = self.faults.strikes("silence")
+        pieces = [] if lost else self.faults.deform(message, ends=ends)
         sent = b"".join(piece.data for piece in pieces)
-        self.log.append(
-            Exchange(
-                at_s=round(self._stepped_to_s, 3),
-                link=link,
-                received=_printable(message),
-                sent=_printable(sent) if pieces else None,
-                early=early,
-            )
-        )
+        self._note(link, b"", sent if pieces else None)
         return pieces
+
+    def take_unasked(self) -> list[bytes]:
+        """Give what the device has said by itself since the last time, message by message."""
+        return self.take_said() + self.device.take_unasked()
+
+    def take_said(self) -> list[bytes]:
+        """Give that part of it which it has said before it got the last message."""
+        said, self._said = self._said, []
+        return said
+
+    async def speak_first(self) -> None:
+        """Have hosts hear what the device has said before it got the last message."""
+        if self.before_reply is not None:
+            await self.before_reply()
 
     def reply_ended(self) -> None:
         """Note that the last byte of a reply has left: the gap of the next message begins."""
@@ -126,9 +173,20 @@ class Bench:
         for write, value in accepted:
             write(value)
 
+    def _note(self, link: str, received: bytes, sent: bytes | None, *, early: bool = False) -> None:
+        self.log.append(
+            Exchange(
+                at_s=round(self._stepped_to_s, 3),
+                link=link,
+                received=self._shown(received),
+                sent=None if sent is None else self._shown(sent),
+                early=early,
+            )
+        )
+
     def _note_pace(self) -> bool:
         now_s = self._source()
-        shortest_s = self.device.min_gap_s - _GAP_TOLERANCE_S
+        shortest_s = self.device.pace_s() - _GAP_TOLERANCE_S
         early = self._quiet_since_s is not None and now_s - self._quiet_since_s < shortest_s
         self._quiet_since_s = now_s
         self._messages += 1
@@ -138,9 +196,27 @@ class Bench:
     def _is_lost(self, early: bool) -> bool:
         return self.faults.strikes("silence") or (early and self.faults.strikes("strict-flow"))
 
-    def _obey(self, message: bytes) -> bytes:
+    def _obey(self, message: bytes, link: str) -> bytes | Later:
         self.advance()
-        return self.device.answer(message)
+        # It has said this before it got the message, so hosts have to hear it before the reply.
+        self._said += self.device.take_unasked()
+        for fault in _REFUSALS:
+            how = self.faults.parameters(fault)
+            if self.faults.strikes(fault):
+                return self.device.refusal(link, message, fault, how)
+        return self.device.answer_on(link, message)
+
+    def _deformed(self, reply: bytes, link: str) -> list[Piece]:
+        pieces = self.faults.deform(reply, ends=self.device.framing_bytes(link, reply))
+        if pieces and self.device.turnaround_s:
+            pieces[0] = Piece(pieces[0].delay_s + self.device.turnaround_s, pieces[0].data)
+        return pieces
+
+    def _shown(self, data: bytes) -> str:
+        data = data[:LONGEST_LOGGED]
+        if self.device.binary:
+            return data.hex(" ")
+        return data.decode("latin-1").encode("unicode_escape").decode("ascii")
 
     def _find(self, name: str) -> Quantity:
         if name not in self._quantities:
@@ -166,7 +242,3 @@ class Bench:
         if quantity.whole and value != int(value):
             raise SimulatorError(f"{name} must be a whole number, not {value!r}")
         return float(value)
-
-
-def _printable(data: bytes) -> str:
-    return data[:LONGEST_LOGGED].decode("latin-1").encode("unicode_escape").decode("ascii")

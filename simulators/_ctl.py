@@ -55,6 +55,9 @@ def run_ctl(options: argparse.Namespace) -> int:
     answer = _ask(options.control, _request(options))
     if not answer.get("ok"):
         raise SimulatorError(str(answer.get("error")))
+    if options.verb == "skip":
+        # The answer to a jump tells the factor only; what people want to know is where it ended.
+        answer = {"ok": True, "now_s": _ask(options.control, {"cmd": "status"}).get("now_s")}
     if options.json:
         print(json.dumps(answer))
         return 0
@@ -83,21 +86,30 @@ def _lines(answer: dict[str, Any]) -> list[str]:
     if "values" in answer:
         return [f"{name}={value:.10g}" for name, value in answer["values"].items()]
     if "exchanges" in answer:
-        return [_exchange_line(each) for each in answer["exchanges"]]
+        lines = [_exchange_line(each) for each in answer["exchanges"]]
+        return lines or ["(no message has come yet)"]
     if "quantities" in answer:
-        return [
-            f"{name:<18} {'rw' if each['settable'] else 'r '} {each['units']:<2} {each['doc']}"
-            for name, each in answer["quantities"].items()
-        ]
+        return _quantity_lines(answer["quantities"])
     if "kinds" in answer:
         return [_kind_line(name, each) for name, each in answer["kinds"].items()]
     return [f"{key}={json.dumps(value)}" for key, value in answer.items() if key != "ok"]
 
 
+def _quantity_lines(quantities: dict[str, dict[str, Any]]) -> list[str]:
+    names = max(map(len, quantities), default=0)
+    units = max((len(each["units"]) for each in quantities.values()), default=0)
+    return [
+        f"{name:<{names}} {'rw' if each['settable'] else 'r '} {each['units']:<{units}} "
+        f"{each['doc']}"
+        for name, each in quantities.items()
+    ]
+
+
 def _exchange_line(exchange: dict[str, Any]) -> str:
     sent = "(nothing)" if exchange["sent"] is None else exchange["sent"]
     early = "  (early)" if exchange["early"] else ""
-    return f"{exchange['at_s']:>12.3f} {exchange['link']} {exchange['received']} -> {sent}{early}"
+    received = exchange["received"] or "(unasked)"
+    return f"{exchange['at_s']:>12.3f} {exchange['link']} {received} -> {sent}{early}"
 
 
 def _kind_line(name: str, kind: dict[str, Any]) -> str:

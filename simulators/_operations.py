@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from simulators._bench import LOG_LENGTH, Bench
@@ -15,6 +16,11 @@ from simulators.faults import KINDS, parameters_of
 
 LONGEST_SKIP_S = 1_000_000.0
 """Simulated seconds that one request can jump ahead."""
+
+MOST_UNSAID = 32
+"""Messages that wait while hosts take the ones before them; the oldest is lost."""
+LONGEST_SAYING_S = 0.2
+"""Real seconds that a reply waits for what the device has said before."""
 
 Request = dict[str, object]
 Answer = dict[str, object]
@@ -32,6 +38,9 @@ class Operations:
         self._cut = True
         self._powered = True
         self._power_task: asyncio.Task[None] | None = None
+        self._saying: asyncio.Task[None] | None = None
+        self._to_say: deque[tuple[bytes, int]] = deque(maxlen=MOST_UNSAID)
+        bench.before_reply = self._say_before_reply
         self._one_at_a_time = asyncio.Lock()
         self._commands: dict[str, Callable[[Request], Awaitable[Answer]]] = {
             "status": self._status,
@@ -77,10 +86,39 @@ class Operations:
 
     async def close(self) -> None:
         """Give everything back."""
-        if self._power_task is not None:
-            await ended(self._power_task)
+        for task in (self._power_task, self._saying):
+            if task is not None:
+                await ended(task)
         for link in self._links:
             await link.close()
+
+    def say(self, messages: list[bytes]) -> None:
+        """Send every host *messages* that the device has said by itself.
+
+        They are lost while nobody could take them, or takes the last ones: a line keeps only few.
+        """
+        if not messages or not self._connected():
+            return
+        self._to_say.extend((message, self._bench.device.taken_back) for message in messages)
+        if self._saying is None or self._saying.done():
+            self._saying = asyncio.create_task(self._say(), name="marksim-unasked")
+
+    async def _say(self) -> None:
+        device = self._bench.device
+        while self._to_say:
+            message, taken_back = self._to_say.popleft()
+            if device.taken_back != taken_back:
+                continue
+            for piece in self._bench.unasked(message, link=self._links[0].kind):
+                await asyncio.sleep(piece.delay_s)
+                for link in self._links:
+                    await link.send_unasked(piece.data)
+
+    async def _say_before_reply(self) -> None:
+        self.say(self._bench.take_said())
+        if self._saying is not None and not self._saying.done():
+            # Not for ever: a host that does not read must not cost others their replies.
+            await asyncio.wait([self._saying], timeout=LONGEST_SAYING_S)
 
     def _connected(self) -> bool:
         return self._powered and not self._cut
@@ -93,6 +131,7 @@ class Operations:
             "connected": self._connected(),
             "powered": self._powered,
             "factor": self._bench.clock.factor,
+            "now_s": round(self._bench.clock.now_s(), 3),
             "faults": self._active(),
         }
 
@@ -144,16 +183,19 @@ class Operations:
         if name == "none":
             _only(given)
             self._bench.faults.clear()
-            self._bench.device.disguise = None
+            self._bench.device.relieve()
             return {"faults": self._active()}
         parameters = parameters_of(name, given)
+        if KINDS[name].own and name not in self._bench.device.abilities:
+            raise SimulatorError(f"{self._bench.device.name} cannot have the fault {name}")
         if name == "reset":
             await self._reset()
         elif name == "power-cycle":
             await self._power_cycle(float(parameters["off_s"]))
+        elif name == "unsolicited":
+            await self._send_unasked(str(parameters["text"]))
         else:
-            if name == "wrong-identity":
-                self._bench.device.disguise = str(parameters["identity"])
+            self._bench.device.afflict(name, parameters)
             self._bench.faults.start(name, parameters)
         return {"faults": self._active()}
 
@@ -162,6 +204,7 @@ class Operations:
         kinds = {
             name: {"doc": kind.doc, "parameters": dict(kind.parameters)}
             for name, kind in KINDS.items()
+            if not kind.own or name in self._bench.device.abilities
         }
         return {"kinds": kinds}
 
@@ -188,6 +231,12 @@ class Operations:
         if self._connected():
             for link in self._links:
                 await link.reset()
+
+    async def _send_unasked(self, text: str) -> None:
+        if not self._connected():
+            raise SimulatorError("it is not connected")
+        for link in self._links:
+            await link.send_unasked(self._bench.device.unasked(link.kind, text))
 
     async def _power_cycle(self, off_s: float) -> None:
         if not self._powered:

@@ -18,13 +18,10 @@ from pathlib import Path
 
 from simulators._bench import Bench
 from simulators._link import converse, ended
+from simulators._pace import Pace
+from simulators._urls import pty_url
 
 _log = logging.getLogger(__name__)
-
-BITS_PER_CHARACTER = 10
-"""Start, 7 data, parity and stop, or start, 8 data and stop."""
-# Sleeping for single characters at 57600 baud would be all that the processor does.
-_SLICE_S = 0.005
 
 
 class _PtyWire:
@@ -32,27 +29,35 @@ class _PtyWire:
 
     def __init__(self, master: int, *, baud: int) -> None:
         self._master = master
-        self._character_s = BITS_PER_CHARACTER / baud
-        self._slice = max(1, int(_SLICE_S / self._character_s))
-        self._heard_until_s = 0.0
+        self._pace = Pace(baud, now=time.monotonic)
+        self._sending = asyncio.Lock()
+        self._plugged_in = True
+        self.character_s = self._pace.character_s
+
+    @property
+    def hearing(self) -> bool:
+        return self._pace.hearing
 
     async def receive(self) -> bytes:
         await self._readable()
-        data = os.read(self._master, self._slice)
-        start_s = max(time.monotonic(), self._heard_until_s)
-        self._heard_until_s = start_s + len(data) * self._character_s
-        await asyncio.sleep(self._heard_until_s - time.monotonic())
+        data = os.read(self._master, self._pace.slice)
+        await self._pace.heard(len(data))
         return data
 
     async def send(self, data: bytes) -> None:
-        due_s = time.monotonic()
-        for at in range(0, len(data), self._slice):
-            part = data[at : at + self._slice]
-            due_s += len(part) * self._character_s
-            await asyncio.sleep(due_s - time.monotonic())
-            # Nobody reads, and the buffer of the kernel is full: a serial line loses it.
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._master, part)
+        async with self._sending:
+            await self._pace.send(data, self._write)
+
+    def unplug(self) -> None:
+        """Send nothing more: the number of the master may be that of another file soon."""
+        self._plugged_in = False
+
+    def _write(self, part: bytes) -> None:
+        if not self._plugged_in:
+            return
+        # Nobody reads, and the buffer of the kernel is full: a serial line loses it.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._master, part)
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -67,10 +72,11 @@ class _PtyWire:
 class PtyLink:
     """A pseudo-terminal behind a symbolic link that keeps its name through a cut."""
 
-    kind = "serial"
-
-    def __init__(self, bench: Bench, link: Path | None, *, baud: int) -> None:
+    def __init__(
+        self, bench: Bench, link: Path | None, *, baud: int, transport: str = "serial"
+    ) -> None:
         """Prepare a terminal at the path *link*; None: in a temporary directory of its own."""
+        self.kind = transport
         self._bench = bench
         self._baud = baud
         self._own_directory: Path | None = None
@@ -80,12 +86,13 @@ class PtyLink:
         self._link = link.absolute()
         self._ends: tuple[int, int] | None = None
         self._target = ""
+        self._wire: _PtyWire | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
         """The URL that a driver opens, e.g. ``serial:///tmp/tc?baud=57600&bits=8&parity=none``."""
-        return f"serial://{self._link}?baud={self._baud}&bits=8&parity=none&stop=1"
+        return pty_url(self.kind, self._link, self._baud, unit=self._bench.device.unit)
 
     async def connect(self) -> None:
         """Make a terminal, and the link to it.
@@ -109,17 +116,20 @@ class PtyLink:
             os.close(slave)
             raise
         self._ends = master, slave
-        self._task = asyncio.create_task(self._converse(master), name="marksim-serial")
+        self._wire = _PtyWire(master, baud=self._baud)
+        self._task = asyncio.create_task(self._converse(self._wire), name="marksim-serial")
 
     async def cut(self) -> None:
         """Unplug it: the link is gone, and a host that has the port open gets an error."""
         if self._task is not None:
             await ended(self._task)
             self._task = None
+        if self._wire is not None:
+            self._wire.unplug()
         if self._ends is not None:
             for end in self._ends:
                 os.close(end)
-            self._ends = None
+            self._ends = self._wire = None
         if self._link.is_symlink() and str(self._link.readlink()) == self._target:
             self._link.unlink()
 
@@ -128,6 +138,11 @@ class PtyLink:
         await self.cut()
         await self.connect()
 
+    async def send_unasked(self, data: bytes) -> None:
+        """Send *data*, whether or not a host has the port open."""
+        if self._wire is not None:
+            await self._wire.send(data)
+
     async def close(self) -> None:
         """Unplug it and remove the temporary directory, if there is one."""
         await self.cut()
@@ -135,9 +150,9 @@ class PtyLink:
             with contextlib.suppress(OSError):
                 self._own_directory.rmdir()
 
-    async def _converse(self, master: int) -> None:
+    async def _converse(self, wire: _PtyWire) -> None:
         try:
-            await converse(self._bench, _PtyWire(master, baud=self._baud), link=self.kind)
+            await converse(self._bench, wire, link=self.kind)
         except OSError as error:
             _log.error("the pseudo-terminal behind %s broke: %s", self._link, error)
 

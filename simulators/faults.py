@@ -9,7 +9,7 @@ they were started.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from simulators._names import unknown_name
@@ -28,7 +28,8 @@ class Piece:
     """What is sent."""
 
 
-Deform = Callable[[list[Piece], Mapping[str, Value], random.Random], list[Piece]]
+Deform = Callable[[list[Piece], Mapping[str, Value], random.Random, Collection[int]], list[Piece]]
+"""Gets a reply, the parameters, a source of chance, and the places that tell where it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +42,49 @@ class Kind:
     """Parameters with their defaults; a value must be of the type of its default."""
     deform: Deform | None = None
     """What it does to a reply; None: it acts elsewhere."""
+    wear: Callable[[int, random.Random], bytes] | None = None
+    """What becomes of a byte that it hits: its `count` and `probability` are those of bytes."""
     once: bool = False
     """True: something that happens, and does not last."""
+    own: bool = False
+    """True: only devices can have it that name it among their ``abilities``."""
 
 
-def _late(pieces: list[Piece], how: Mapping[str, Value], _chance: random.Random) -> list[Piece]:
+def _late(
+    pieces: list[Piece], how: Mapping[str, Value], _chance: random.Random, _ends: Collection[int]
+) -> list[Piece]:
     first, *rest = pieces
     return [Piece(first.delay_s + float(how["delay_s"]), first.data), *rest]
 
 
-def _garbage(pieces: list[Piece], _how: Mapping[str, Value], chance: random.Random) -> list[Piece]:
-    return [Piece(piece.delay_s, _scrambled(piece.data, chance)) for piece in pieces]
+def _garbage(
+    pieces: list[Piece], _how: Mapping[str, Value], chance: random.Random, ends: Collection[int]
+) -> list[Piece]:
+    scrambled = []
+    begin = 0
+    for piece in pieces:
+        data = bytes(
+            byte if place in ends else _other_than(byte, chance)
+            for place, byte in enumerate(piece.data, begin)
+        )
+        begin += len(data)
+        scrambled.append(Piece(piece.delay_s, data))
+    return scrambled
 
 
 def _truncated(
-    pieces: list[Piece], _how: Mapping[str, Value], chance: random.Random
+    pieces: list[Piece], _how: Mapping[str, Value], chance: random.Random, _ends: Collection[int]
 ) -> list[Piece]:
     whole = b"".join(piece.data for piece in pieces)
     body = whole.rstrip(b"\r\n")
-    return [Piece(pieces[0].delay_s, body[: chance.randrange(len(body) + 1)])]
+    # A text may stop just before its terminator; bytes without one must lose something.
+    longest = len(body) if len(body) < len(whole) else max(0, len(body) - 1)
+    return [Piece(pieces[0].delay_s, body[: chance.randrange(longest + 1)])]
 
 
-def _split(pieces: list[Piece], how: Mapping[str, Value], chance: random.Random) -> list[Piece]:
+def _split(
+    pieces: list[Piece], how: Mapping[str, Value], chance: random.Random, _ends: Collection[int]
+) -> list[Piece]:
     whole = b"".join(piece.data for piece in pieces)
     if len(whole) < 2:
         return pieces
@@ -70,13 +92,18 @@ def _split(pieces: list[Piece], how: Mapping[str, Value], chance: random.Random)
     return [Piece(pieces[0].delay_s, whole[:at]), Piece(float(how["gap_s"]), whole[at:])]
 
 
-def _scrambled(data: bytes, chance: random.Random) -> bytes:
-    """Replace every byte but the line ends, by bytes that are no line ends."""
-    return bytes(byte if byte in b"\r\n" else chance.choice(_NO_LINE_END) for byte in data)
+def _changed(byte: int, chance: random.Random) -> bytes:
+    return bytes([byte ^ chance.randrange(1, 256)])
+
+
+def _other_than(byte: int, chance: random.Random) -> int:
+    """Give another byte, which is no line end: a place of text would end there."""
+    return chance.choice(_NO_LINE_END.replace(bytes([byte]), b""))
 
 
 _NO_LINE_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
 _REPEATS: Mapping[str, Value] = {"count": 0.0, "probability": 1.0}
+_SELDOM: Mapping[str, Value] = {"count": 0.0, "probability": 0.001}
 
 KINDS: Mapping[str, Kind] = {
     "silence": Kind("connected, but messages are neither obeyed nor answered", _REPEATS),
@@ -85,9 +112,23 @@ KINDS: Mapping[str, Kind] = {
     "garbage": Kind("the characters of a reply are random; its end is right", _REPEATS, _garbage),
     "truncated": Kind("a reply stops somewhere, without its terminator", _REPEATS, _truncated),
     "split": Kind("a reply comes in two parts, gap_s apart", {**_REPEATS, "gap_s": 0.2}, _split),
+    "noise": Kind("each byte that it sends may be changed", _SELDOM, wear=_changed),
+    "lost-bytes": Kind("each byte that it sends may be lost", _SELDOM, wear=lambda *_: b""),
     "strict-flow": Kind("a message that comes sooner than the device allows is lost", _REPEATS),
     "wrong-identity": Kind(
         "the device says that it is another one", {"identity": "ACME,OTHER,0,1.0"}
+    ),
+    "echo": Kind("what a host sends comes back to it, before any reply", {}),
+    "unsolicited": Kind("a line comes that nobody has asked for", {"text": "!"}, once=True),
+    "exception": Kind(
+        "a message is not obeyed, its reply is the exception code",
+        {**_REPEATS, "code": 4.0},
+        own=True,
+    ),
+    "busy": Kind("a message is not obeyed, its reply says: busy", _REPEATS, own=True),
+    "nak": Kind("a message is not obeyed, its reply says: not acknowledged", _REPEATS, own=True),
+    "dead-unit": Kind(
+        "the unit of this number on a shared line is silent", {"unit": 1.0}, own=True
     ),
     "reset": Kind("all connections are dropped; new ones are welcome", {}, once=True),
     "power-cycle": Kind(
@@ -102,6 +143,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "delay_s": (0, 3600),
     "gap_s": (0, 3600),
     "off_s": (0, 3600),
+    "code": (1, 255),
+    "unit": (0, 255),
 }
 _LONGEST_TEXT = 200
 
@@ -177,11 +220,34 @@ class Faults:
             del self._active[name]
         return True
 
-    def deform(self, reply: bytes) -> list[Piece]:
-        """Give what becomes of *reply*; an empty list: it is lost."""
+    def is_active(self, name: str) -> bool:
+        """Tell whether the fault *name* is active."""
+        return name in self._active
+
+    def parameters(self, name: str) -> Mapping[str, Value]:
+        """Give the parameters of the fault *name* while it is active; else none."""
+        return self._active[name].parameters if name in self._active else {}
+
+    def deform(self, reply: bytes, *, ends: Collection[int] | None = None) -> list[Piece]:
+        """Give what becomes of *reply*; an empty list: it is lost.
+
+        Args:
+            reply: All of it.
+            ends: Places of the bytes that tell where it ends; None: CR and LF, as in text.
+        """
+        if ends is None:
+            ends = [place for place, byte in enumerate(reply) if byte in b"\r\n"]
         pieces = [Piece(0.0, reply)]
         for name, fault in list(self._active.items()):
-            deform = KINDS[name].deform
+            deform, wear = KINDS[name].deform, KINDS[name].wear
             if deform and pieces and self.strikes(name):
-                pieces = deform(pieces, fault.parameters, self._chance)
+                pieces = deform(pieces, fault.parameters, self._chance, ends)
+            if wear:
+                worn = (Piece(each.delay_s, self._worn(name, wear, each.data)) for each in pieces)
+                pieces = [piece for piece in worn if piece.data]
         return pieces
+
+    def _worn(self, name: str, wear: Callable[[int, random.Random], bytes], data: bytes) -> bytes:
+        return b"".join(
+            wear(byte, self._chance) if self.strikes(name) else bytes([byte]) for byte in data
+        )

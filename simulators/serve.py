@@ -1,4 +1,4 @@
-"""A device model that hosts can reach: over TCP, over a pseudo-terminal, or both.
+"""A device model that hosts can reach, over any of its transports and over several at once.
 
 A `Simulator` runs one event loop in one thread of its own; everything that happens to the model
 happens there. Its methods may be called from any other thread::
@@ -15,15 +15,20 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from simulators._bench import Bench
+from simulators._hislip_link import HislipLink
 from simulators._link import Link
+from simulators._names import unknown_name
 from simulators._operations import Operations
 from simulators._pty_link import PtyLink
 from simulators._tcp_link import TcpLink
+from simulators._urls import PTY_TRANSPORTS, TRANSPORTS, with_unit
+from simulators._vxi11_link import Vxi11Link
 from simulators.clock import SimulatedClock
 from simulators.control import ControlPort
 from simulators.device import Device, SimulatorError
@@ -35,7 +40,11 @@ TICK_S = 0.1
 """Real time between two steps of the physics while nobody asks."""
 ANSWER_TIMEOUT_S = 30.0
 """Longest wait for the loop; skipping a week of simulated time takes a few seconds."""
+_SHORTEST_TICK_S = 0.001
 _LOWEST_BAUD, _HIGHEST_BAUD = 50, 4_000_000
+
+Place = tuple[str, int] | Path | bool
+"""Host and port (0: a free one), or the path of a link; True: a link in a temporary directory."""
 
 
 class Simulator:
@@ -47,6 +56,7 @@ class Simulator:
         *,
         tcp: tuple[str, int] | None = None,
         pty: bool | Path = False,
+        serve: Mapping[str, Place] | None = None,
         control: tuple[str, int] | None = None,
         baud: int | None = None,
         time_factor: float = 1.0,
@@ -56,27 +66,28 @@ class Simulator:
 
         Args:
             device: The model; it belongs to the simulator from now on.
-            tcp: Host and port to listen on; port 0: a free one.
-            pty: Path for the link to a pseudo-terminal; True: one in a temporary directory.
+            tcp: Host and port of the transport ``tcp``; port 0: a free one.
+            pty: Path for the link of the transport ``serial``, to a pseudo-terminal; True: one in
+                a temporary directory.
+            serve: Where to serve which further transports, of `simulators.TRANSPORTS`.
             control: Host (loopback) and port of the control port; None: there is none.
-            baud: Bits per second of the pseudo-terminal; None: that of the device.
+            baud: Bits per second of a pseudo-terminal, by default that of the device; and, if it is
+                given, of the serial line behind ``tcp`` and ``modbus+rtu+tcp``.
             time_factor: Simulated seconds in a real one; 0 stops time.
             seed: Makes the mishaps of faults repeatable.
 
         Raises:
-            SimulatorError: neither *tcp* nor *pty*, or a baud rate that is none.
+            SimulatorError: no transport at all, or an unknown one, or a baud rate that is none.
             ValueError: *time_factor* is out of range.
         """
-        if tcp is None and pty is False:
-            raise SimulatorError("a simulator needs a TCP address or a pseudo-terminal")
-        baud = device.default_baud if baud is None else baud
+        self._places = _places(tcp, pty, serve or {})
+        self._line_baud = baud
+        baud = device.usual_baud if baud is None else baud
         if not _LOWEST_BAUD <= baud <= _HIGHEST_BAUD:
             raise SimulatorError(
                 f"baud must be within {_LOWEST_BAUD} to {_HIGHEST_BAUD}, not {baud}"
             )
         self.device = device
-        self._tcp = tcp
-        self._pty = pty
         self._control_at = control
         self._baud = baud
         self._time_factor = time_factor
@@ -145,12 +156,12 @@ class Simulator:
 
     @property
     def urls(self) -> dict[str, str]:
-        """URL that a driver opens, by transport: ``tcp``, ``serial``."""
+        """URL that a driver opens, by transport."""
         return dict(self._urls)
 
     @property
     def url(self) -> str:
-        """The URL that a driver opens; the TCP one if there are two.
+        """The URL that a driver opens; the first one if there are several.
 
         Raises:
             SimulatorError: it was never started.
@@ -158,6 +169,16 @@ class Simulator:
         if not self._urls:
             raise SimulatorError("this simulator has not been started")
         return next(iter(self._urls.values()))
+
+    def url_of(self, unit: int, transport: str | None = None) -> str:
+        """Give the URL that a driver opens for one unit of a shared line.
+
+        Raises:
+            SimulatorError: it was never started, or does not serve *transport*.
+        """
+        if transport is not None and transport not in self._urls:
+            raise SimulatorError(unknown_name("transport", transport, self._urls))
+        return with_unit(self.url if transport is None else self._urls[transport], unit)
 
     @property
     def control_address(self) -> tuple[str, int]:
@@ -248,26 +269,63 @@ class Simulator:
             self._urls = {link.kind: link.url for link in links}
             self._operations = operations
             ready.set()
-            await self._tick_until_stopped(bench)
+            await self._tick_until_stopped(bench, operations)
         finally:
             if control is not None:
                 await control.close()
             await operations.close()
 
     def _links(self, bench: Bench) -> list[Link]:
-        links: list[Link] = []
-        if self._tcp is not None:
-            links.append(TcpLink(bench, *self._tcp))
-        if self._pty is not False:
-            path = None if self._pty is True else self._pty
-            links.append(PtyLink(bench, path, baud=self._baud))
-        return links
+        return [self._link(bench, transport, place) for transport, place in self._places.items()]
 
-    async def _tick_until_stopped(self, bench: Bench) -> None:
+    def _link(self, bench: Bench, transport: str, place: Place) -> Link:
+        if not isinstance(place, tuple):
+            path = place if isinstance(place, Path) else None
+            return PtyLink(bench, path, baud=self._baud, transport=transport)
+        if transport == "vxi11":
+            return Vxi11Link(bench, *place)
+        if transport == "hislip":
+            return HislipLink(bench, *place)
+        baud = self._line_baud if transport in _PACED else None
+        return TcpLink(bench, *place, transport=transport, baud=baud)
+
+    async def _tick_until_stopped(self, bench: Bench, operations: Operations) -> None:
         assert self._stop is not None, "made before this is called"
         while not self._stop.is_set():
             bench.advance()
+            operations.say(bench.take_unasked())
             try:
-                await asyncio.wait_for(self._stop.wait(), TICK_S)
+                await asyncio.wait_for(self._stop.wait(), _tick_s(bench))
             except TimeoutError:
                 continue
+
+
+def _tick_s(bench: Bench) -> float:
+    """Give the real seconds until the next step: at most until the device says something."""
+    factor = bench.clock.factor
+    speaks_in_s = bench.device.speaks_in_s() / factor if factor else TICK_S
+    return min(TICK_S, max(_SHORTEST_TICK_S, speaks_in_s))
+
+
+# Behind these there may be a serial line.
+_PACED = ("tcp", "modbus+rtu+tcp")
+
+
+def _places(
+    tcp: tuple[str, int] | None, pty: bool | Path, serve: Mapping[str, Place]
+) -> dict[str, Place]:
+    places: dict[str, Place] = {}
+    if tcp is not None:
+        places["tcp"] = tcp
+    if pty is not False:
+        places["serial"] = pty
+    places |= serve
+    if not places:
+        raise SimulatorError("a simulator needs a TCP address or a pseudo-terminal")
+    for transport, place in places.items():
+        if transport not in TRANSPORTS:
+            raise SimulatorError(unknown_name("transport", transport, TRANSPORTS))
+        if isinstance(place, tuple) == (transport in PTY_TRANSPORTS) or place is False:
+            kind = "a path" if transport in PTY_TRANSPORTS else "a host and a port"
+            raise SimulatorError(f"{transport} is served at {kind}, not at {place!r}")
+    return places

@@ -92,6 +92,29 @@ def test_a_reading_with_status_bits_is_an_error_that_names_them(tc, instrument):
 
 
 @pytest.mark.parametrize(
+    ("bit", "words"),
+    [(1, "Invalid reading"), (16, "underrange"), (32, "overrange"), (64, "zero"), (128, "over")],
+)
+def test_each_status_bit_alone_makes_a_reading_invalid(tc, instrument, bit, words):
+    instrument.replies |= {"RDGST? A": f"{bit:03d}", "CRDG? A": "+0.0000", "SRDG? A": "+0.0000"}
+    for read in (tc.temperature_k, tc.temperature_c, tc.sensor_units):
+        with pytest.raises(InvalidReading, match=rf"{words}.*\({bit}\)"):
+            read("A")
+
+
+@pytest.mark.parametrize("reply", ["+0.0000", "-0.0000", "-1.0000"])
+def test_no_temperature_is_zero_kelvin_or_less_even_without_a_status_bit(tc, instrument, reply):
+    every = {f"RDGST? {letter}": "000" for letter in INPUTS}
+    instrument.replies |= {"KRDG? A": reply, "KRDG? 0": f"{reply},+4.2,+4.2,+4.2", **every}
+    with pytest.raises(InvalidReading, match=r"input A is not valid: -?[01] K cannot be"):
+        tc.temperature_k("A")
+    found = tc.all_temperatures_k()
+    assert isinstance(found["A"][0], InvalidReading)
+    assert found["B"] == (4.2, 0)
+    assert tc.status().errors == 0
+
+
+@pytest.mark.parametrize(
     "reply",
     [
         "",

@@ -13,7 +13,7 @@ import pytest
 import serial
 
 import simulators
-from simulators import _pty_link
+from simulators import _pace, _pty_link
 from simulators.device import SimulatorError
 from simulators.lakeshore336 import LakeShore336
 from simulators.serve import Simulator
@@ -77,7 +77,10 @@ class StoppedClock:
         return self.now_s
 
     async def sleep(self, delay_s: float) -> None:
-        self.now_s += max(0.0, delay_s)
+        self.block(max(0.0, delay_s))
+
+    def block(self, delay_s: float) -> None:
+        self.now_s += delay_s
 
 
 def test_bytes_take_their_time_in_both_directions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +88,7 @@ def test_bytes_take_their_time_in_both_directions(monkeypatch: pytest.MonkeyPatc
     clock = StoppedClock()
     monkeypatch.setattr(_pty_link, "time", clock)
     monkeypatch.setattr(asyncio, "sleep", clock.sleep)
+    monkeypatch.setattr(_pace, "sleep", clock.block)
     master, slave = os.openpty()
     try:
         tty.setraw(slave)
@@ -108,6 +112,26 @@ def test_bytes_take_their_time_in_both_directions(monkeypatch: pytest.MonkeyPatc
     finally:
         os.close(master)
         os.close(slave)
+
+
+def test_a_loop_that_is_a_little_late_does_not_make_the_line_slower(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = StoppedClock()
+    monkeypatch.setattr(asyncio, "sleep", clock.sleep)
+    monkeypatch.setattr(_pace, "sleep", clock.block)
+    pace = _pace.Pace(9600, now=clock.monotonic)
+
+    async def converse(late_s: float) -> float:
+        begin_s = clock.now_s
+        for _ in range(10):
+            await pace.heard(4)
+            clock.block(late_s)
+        await pace.send(b"12345678", lambda _part: None)
+        return clock.now_s - begin_s
+
+    assert asyncio.run(converse(0.0003)) == pytest.approx(48 * 10 / 9600)
+    assert asyncio.run(converse(0.01)) == pytest.approx(48 * 10 / 9600 + 10 * 0.01)
 
 
 def test_a_slow_line_carries_the_same(tmp_path: Path) -> None:

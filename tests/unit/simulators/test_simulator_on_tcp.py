@@ -55,6 +55,16 @@ def test_bytes_that_come_one_by_one_make_a_message(sim: Simulator, connect: Any)
     assert host.read() == "2\r\n"
 
 
+def test_a_host_may_flush_with_empty_lines_end_with_either_terminator_and_use_either_case(
+    sim: Simulator, connect: Any
+) -> None:
+    host = connect(sim.url)
+    host.socket.sendall(b"\n\r\n*idn?\r\nRange? 1;range? 1;*esr?\nSETP? 1\r\n")
+    assert host.read().startswith("LSCI,MODEL336,")
+    assert host.read() == "2;2;128\r\n"
+    assert host.read().startswith("+77.0")
+
+
 def test_several_messages_in_one_packet_are_answered_in_order(sim: Simulator, connect: Any) -> None:
     host = connect(sim.url)
     host.socket.sendall(b"RANGE? 1\nSETP? 1\n\r\n*OPC?\r\n")

@@ -142,7 +142,9 @@ def test_every_model_loads_and_is_called_as_its_driver() -> None:
     for name, model in simulators.MODELS.items():
         device = model.load()(seed=1)
         assert device.name == name
-        assert set(model.transports) <= {"tcp", "serial"}
+        assert model.transports
+        assert set(model.transports) <= set(simulators.TRANSPORTS)
+        assert (device.unit is not None) == model.addressed
 
 
 def test_an_unknown_twin_is_refused_with_a_suggestion() -> None:
