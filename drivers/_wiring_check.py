@@ -2,91 +2,96 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
 from drivers._suggest import suggestion
-from drivers.catalog import driver_class
-from drivers.channel import Channel, find_channel
-from drivers.controller import Controller
-from drivers.wiring import ControllerSpec, InstrumentFile, ItemSpec, Problem
-from mktl.description import Description
-from mktl.errors import BadItemDescription, ConfigurationError, UnknownKey
-
-__all__ = ["Checker"]
-
-_NAME = re.compile(r"[A-Za-z0-9_:+-]+")
-_TOP_KEYS = ("store", "alias", "controllers", "items")
-_BOTH_KEYS = (
-    "description",
-    "units",
-    "format",
-    "range",
-    "limits",
-    "deadband",
-    "tracks",
-    "settable",
+from drivers._trial import on_trial
+from drivers._wiring_controllers import ControllerCheck, Offer
+from drivers._wiring_items import (
+    DESCRIPTION_KEYS,
+    check_description,
+    check_poll_s,
+    check_settable,
+    checked_for_channel,
+    checked_without_channel,
+    described,
+    protocol_channel,
 )
-_CHANNEL_KEYS = ("channel", "poll_s", *_BOTH_KEYS)
-_PLAIN_KEYS = ("type", "enumerators", "initial", "persist", *_BOTH_KEYS)
+from drivers._wiring_report import Path, Report
+from drivers.channel import Channel, find_channel
+from drivers.wiring import InstrumentFile, ItemSpec
+from mktl.errors import UnknownKey
+
+__all__ = ["PLAIN_KEYS", "TOP_KEYS", "Checker"]
+
+TOP_KEYS = ("store", "alias", "controllers", "items")
+_BOUND_KEYS = ("poll_s", "simulate", *DESCRIPTION_KEYS)
+_CHANNEL_KEYS = tuple(
+    key for key in ("channel", *_BOUND_KEYS) if key not in ("type", "enumerators")
+)
+PLAIN_KEYS = ("initial", "persist", *DESCRIPTION_KEYS)
+"""Keys of an item that is bound to nothing."""
+_NAME = re.compile(r"[A-Za-z0-9_:+-]+")
 _NOT_WATCHED = ("limits", "deadband", "tracks")
 # What a daemon adds for each controller (design.md, "A controller"), later parts included.
 _STATUS_SUFFIXES = ("link", "error", "errors", "latency", "load", "raw", "trace", "traffic")
-Path = tuple[str, ...]
+_NO_NAME = "is not a name: letters, digits and _ - : + only"
 
 
 class Checker:
-    """One pass over the content of a file; what it finds is in ``problems``."""
+    """One pass over the content of a file; what it finds is in ``report``."""
 
-    def __init__(self, content: Mapping[str, Any], lines: Mapping[Path, int]) -> None:
-        """Take the parsed content, and where its keys stand."""
+    def __init__(self, content: Mapping[str, Any], report: Report, folder: FilePath) -> None:
+        """Take the parsed content, and the folder that driver files are relative to."""
+        self.report = report
         self._content = content
-        self._lines = lines
+        self._folder = folder
         self._names: set[str] = set()
-        self._controllers: dict[str, ControllerSpec] = {}
-        self._channels: dict[str, tuple[Channel, ...]] = {}
-        self.problems: list[Problem] = []
-        self.notes: list[Problem] = []
-
-    def sorted_problems(self) -> tuple[Problem, ...]:
-        """Return them in the order of the file."""
-        return tuple(sorted(self.problems, key=lambda problem: problem.line or 0))
+        self._offers: dict[str, Offer] = {}
 
     def check(self) -> InstrumentFile:
         """Check all of it. The result is only good if there are no problems."""
-        self._known((), self._content, _TOP_KEYS)
+        self.report.unknown_keys((), self._content, TOP_KEYS)
         store, alias = self._top_name("store"), self._top_name("alias")
-        for written, table in self._tables("controllers"):
-            self._controller(written, table)
-        items = dict(
-            self._item(key, written, table)
-            for written, table in self._tables("items")
-            if (key := self._key(("items", written))) is not None
-        )
-        return InstrumentFile(store, alias, self._controllers, items, tuple(self.notes))
+        with on_trial() as stack:
+            controllers = ControllerCheck(self.report, self._folder, stack)
+            for written, table in self._tables("controllers"):
+                path = ("controllers", written)
+                name = self._key(path)
+                offer = controllers.check(name or written, path, table)
+                if name is not None:
+                    self._offers[name] = offer
+            items = dict(
+                self._item(key, written, table)
+                for written, table in self._tables("items")
+                if (key := self._key(("items", written))) is not None
+            )
+        specs = {name: offer.spec for name, offer in self._offers.items()}
+        return InstrumentFile(store, alias, specs, items, tuple(self.report.notes))
 
     # --- names ------------------------------------------------------------------------------------
 
     def _top_name(self, field: str) -> str:
         value = self._content.get(field)
         if value is None:
-            self._problem((field,), f'is missing; write, for instance, {field} = "cryo"')
+            self.report.problem((field,), f'is missing; write, for instance, {field} = "cryo"')
         elif not (isinstance(value, str) and _NAME.fullmatch(value)):
-            self._problem((field,), f"{value!r} is not a name: letters, digits and _ - : + only")
+            self.report.problem((field,), f"{value!r} {_NO_NAME}")
         return str(value).lower()
 
     def _key(self, path: Path) -> str | None:
         """Return the last part of *path* in lower case, if it can be a name and is a new one."""
         written = path[-1]
         if not _NAME.fullmatch(written):
-            self._problem(path, f"{written!r} is not a name: letters, digits and _ - : + only")
+            self.report.problem(path, f"{written!r} {_NO_NAME}")
             return None
         key = written.lower()
         full = f"{path[0]}.{key}"
         if full in self._names:
-            self._problem(path, f"there are two of {key!r} (case does not matter)")
+            self.report.problem(path, f"there are two of {key!r} (case does not matter)")
             return None
         self._names.add(full)
         return key
@@ -94,203 +99,187 @@ class Checker:
     def _tables(self, section: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
         tables = self._content.get(section, {})
         if not isinstance(tables, dict):
-            self._problem((section,), f"must be tables: [{section}.NAME]")
+            self.report.problem((section,), f"must be tables: [{section}.NAME]")
             return
         if not tables and section == "items":
-            self._problem((section,), "there are none; write, for instance, [items.temperature]")
+            self.report.problem(
+                (section,), "there are none; write, for instance, [items.temperature]"
+            )
         for name, table in tables.items():
             if isinstance(table, dict):
                 yield name, table
             else:
-                self._problem((section, name), f"must be a table: [{section}.{name}]")
-
-    # --- controllers ------------------------------------------------------------------------------
-
-    def _controller(self, written: str, table: Mapping[str, Any]) -> None:
-        path = ("controllers", written)
-        name = self._key(path)
-        driver, url = (self._text(path, table, field) for field in ("driver", "url"))
-        if name is None:
-            return
-        settings = {key: value for key, value in table.items() if key not in ("driver", "url")}
-        self._controllers[name] = ControllerSpec(name, driver or "", url or "", settings)
-        found = self._driver(path, driver) if driver else None
-        if found is None or url is None:
-            return
-        controller = self._trial(path, found, url, settings)
-        if controller is not None:
-            self._channels[name] = controller.channels()
-            self._one_place(path, controller)
-
-    def _driver(self, path: Path, driver: str) -> type[Controller] | None:
-        try:
-            return driver_class(driver)
-        except ConfigurationError as error:
-            self._problem((*path, "driver"), str(error))
-            return None
-
-    def _trial(
-        self, path: Path, driver: type[Controller], url: str, settings: dict[str, Any]
-    ) -> Controller | None:
-        """Make the controller, which opens nothing, and find each setting that it refuses."""
-        if "name" in settings:
-            self._problem((*path, "name"), "is not a setting: the table's own name is the name")
-            settings = {key: value for key, value in settings.items() if key != "name"}
-        accepted: dict[str, Any] = {}
-        for key, value in settings.items():
-            try:
-                driver("tcp://127.0.0.1:1", **{key: value})
-            except (ConfigurationError, TypeError) as error:
-                self._problem((*path, key), str(error))
-            else:
-                accepted[key] = value
-        try:
-            return driver(url, **accepted)
-        except ConfigurationError as error:
-            self._problem((*path, "url"), str(error))
-        try:
-            # With any URL at all, so that the channels of its items can be checked.
-            return driver("tcp://127.0.0.1:1", **accepted)
-        except ConfigurationError:
-            return None
-
-    def _one_place(self, path: Path, controller: Controller) -> None:
-        full = f"place {controller.place}"
-        if full in self._names and controller.place != "tcp://127.0.0.1:1":
-            self._problem((*path, "url"), "another controller leads to the same place")
-        self._names.add(full)
+                self.report.problem((section, name), f"must be a table: [{section}.{name}]")
 
     # --- items ------------------------------------------------------------------------------------
 
     def _item(self, key: str, written: str, table: Mapping[str, Any]) -> tuple[str, ItemSpec]:
         path = ("items", written)
         self._not_reserved(path, key)
-        bound = "channel" in table
-        if not bound and ("controller" in table or "poll_s" in table):
-            self._problem(path, 'has no channel; write, for instance, channel = "tc.temperature.A"')
-            self._known(path, table, (*_CHANNEL_KEYS, "controller"))
-        else:
-            self._known(path, table, _CHANNEL_KEYS if bound else _PLAIN_KEYS)
-        self._poll_s(path, table)
-        controller, channel = self._channel(path, table) if bound else (None, None)
-        overrides = {k: v for k, v in table.items() if k not in ("channel", "poll_s")}
-        if channel is not None or not bound:
-            description = self._checked(path, key, channel, overrides)
-        else:
-            description = dict(overrides)  # its own problem was told already
-        self._note_what_is_not_watched(path, overrides)
-        poll_s = table.get("poll_s", channel.poll_s if channel else None)
-        channel_path = channel.path if channel else None
-        return key, ItemSpec(key, controller, channel_path, poll_s, description, overrides)
+        check_poll_s(self.report, path, table)
+        self._note_what_is_not_watched(path, table)
+        if "channel" in table:
+            return key, self._channel_item(path, key, table)
+        if "controller" in table:
+            return key, self._protocol_item(path, key, table)
+        return key, self._plain_item(path, key, table)
 
-    def _not_reserved(self, path: Path, key: str) -> None:
-        for name in self._controllers:
-            if key.startswith(f"{name}_") and key[len(name) + 1 :] in _STATUS_SUFFIXES:
-                self._problem(path, f"{key!r} is an item that controller {name!r} has by itself")
-        if key.startswith("_"):
-            self._problem(path, "keys that begin with _ belong to the daemon itself")
+    def _plain_item(self, path: Path, key: str, table: Mapping[str, Any]) -> ItemSpec:
+        known: tuple[str, ...] = PLAIN_KEYS
+        if speaks := [name for name in table if name in self._item_keys()]:
+            self.report.problem(path, f"has {speaks[0]!r}, but no controller: {self._speakers()}")
+            known = (*PLAIN_KEYS, *_BOUND_KEYS, *self._item_keys())
+        elif "poll_s" in table or "simulate" in table:
+            self.report.problem(
+                path, 'has no channel; write, for instance, channel = "tc.temperature.A"'
+            )
+            known = (*PLAIN_KEYS, *_CHANNEL_KEYS)
+        for name in table:
+            if name not in known:
+                near = suggestion(name, {*known, "channel", "controller", "poll_s"})
+                self.report.problem((*path, name), f"unknown key: {near}")
+        # Keys that are not known stay: a description carries what others may understand.
+        description = {name: table[name] for name in table if name in PLAIN_KEYS}
+        check_description(self.report, path, key, description)
+        return ItemSpec(key, None, None, None, description, description)
 
-    def _channel(self, path: Path, table: Mapping[str, Any]) -> tuple[str | None, Channel | None]:
-        path = (*path, "channel")
-        text = table["channel"]
+    def _channel_item(self, path: Path, key: str, table: Mapping[str, Any]) -> ItemSpec:
+        if "controller" in table:
+            self.report.problem(
+                (*path, "controller"), "an item has a channel, or a controller and keys of its own"
+            )
+        known = _CHANNEL_KEYS
+        self.report.unknown_keys(path, (k for k in table if k != "controller"), known)
+        overrides = {name: table[name] for name in table if name in known[3:]}
+        name, channel = self._channel((*path, "channel"), table["channel"])
+        offer = self._offers.get(name or "")
+        if offer is None or channel is None:
+            description = checked_without_channel(self.report, path, key, overrides)
+            return ItemSpec(key, name, None, None, description, overrides)
+        description = checked_for_channel(self.report, path, key, channel, overrides)
+        template = offer.spec.channels.get(channel.path)
+        return ItemSpec(
+            key,
+            name,
+            channel.path,
+            table.get("poll_s", channel.poll_s),
+            description,
+            overrides,
+            protocol=None if template is None else offer.protocol(template),
+            simulate=table.get("simulate", (template or {}).get("simulate")),
+        )
+
+    def _protocol_item(self, path: Path, key: str, table: Mapping[str, Any]) -> ItemSpec:
+        name, offer = self._controller_of((*path, "controller"), table)
+        overrides = described(table)
+        controller = offer.controller if offer else None
+        channel: Channel | None = None
+        if offer is not None and controller is not None:
+            if not controller.item_keys:
+                self._has_channels_only(path, offer)
+            else:
+                known = ("controller", *_BOUND_KEYS, *controller.item_keys)
+                self.report.unknown_keys(path, table, known)
+                channel = protocol_channel(self.report, path, controller, key, table)
+        if offer is None or channel is None:
+            description = checked_without_channel(self.report, path, key, overrides)
+            return ItemSpec(key, name, None, None, description, overrides)
+        description = {**channel.item, **overrides}
+        check_settable(self.report, path, channel, overrides)
+        check_description(self.report, path, key, description)
+        return ItemSpec(
+            key,
+            name,
+            key,
+            table.get("poll_s", channel.poll_s),
+            description,
+            overrides,
+            protocol=offer.protocol(table),
+            simulate=table.get("simulate"),
+        )
+
+    # --- what items are bound to ------------------------------------------------------------------
+
+    def _channel(self, path: Path, text: object) -> tuple[str | None, Channel | None]:
         name, dot, rest = text.partition(".") if isinstance(text, str) else ("", "", "")
         if not (name and dot and rest):
-            self._problem(path, f'must be like "tc.temperature.A", not {text!r}')
+            self.report.problem(path, f'must be like "tc.temperature.A", not {text!r}')
             return None, None
+        offer = self._offered(path, name)
         name = name.lower()
-        if name not in self._controllers:
-            known = suggestion(name, self._controllers)
-            self._problem(path, f"there is no controller {name!r}: {known}")
-            return None, None
-        if name not in self._channels:
+        if offer is None or offer.controller is None or rest in offer.broken:
             return name, None  # its own problem was told already
+        if not offer.channels:
+            self.report.problem(
+                path,
+                f"driver {offer.spec.driver!r} has no channels: write controller = {name!r}, "
+                f"and {' or '.join(offer.controller.item_keys[:2])}",
+            )
+            return name, None
         try:
-            return name, find_channel(self._channels[name], rest, where=f"controller {name!r}")
+            return name, find_channel(offer.channels, rest, where=f"controller {name!r}")
         except UnknownKey as error:
-            self._problem(path, str(error))
+            self.report.problem(path, str(error))
             return name, None
 
-    def _poll_s(self, path: Path, table: Mapping[str, Any]) -> None:
-        value = table.get("poll_s", 1)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (number and math.isfinite(value) and value > 0):
-            self._problem((*path, "poll_s"), f"must be a positive number, not {value!r}")
+    def _controller_of(
+        self, path: Path, table: Mapping[str, Any]
+    ) -> tuple[str | None, Offer | None]:
+        text = table["controller"]
+        if not isinstance(text, str):
+            self.report.problem(path, f"must be the name of a controller, not {text!r}")
+            return None, None
+        return text.lower(), self._offered(path, text)
 
-    def _note_what_is_not_watched(self, path: Path, overrides: Mapping[str, Any]) -> None:
-        found = [field for field in _NOT_WATCHED if field in overrides]
+    def _offered(self, path: Path, written: str) -> Offer | None:
+        name = written.lower()
+        if name not in self._offers:
+            known = suggestion(name, self._offers)
+            if not self._offers:
+                known = f"write [controllers.{name}]"
+            self.report.problem(path, f"there is no controller {name!r}: {known}")
+        return self._offers.get(name)
+
+    def _has_channels_only(self, path: Path, offer: Offer) -> None:
+        name = offer.spec.name
+        example = offer.channels[0].path if offer.channels else "temperature.A"
+        self.report.problem(
+            (*path, "controller"),
+            f"driver {offer.spec.driver!r} has channels only: write, for instance, "
+            f'channel = "{name}.{example}"',
+        )
+
+    def _item_keys(self) -> set[str]:
+        """Return the protocol keys that any controller of the file, or a generic one, takes."""
+        found = {"ask", "tell", "heard", "register"}
+        for offer in self._offers.values():
+            found.update(offer.controller.item_keys if offer.controller else ())
+        return found.difference(PLAIN_KEYS)
+
+    def _speakers(self) -> str:
+        names = [
+            name
+            for name, offer in self._offers.items()
+            if offer.controller is not None and offer.controller.item_keys
+        ]
+        return f'write, for instance, controller = "{names[0] if names else "gauge"}"'
+
+    # --- the rest ---------------------------------------------------------------------------------
+
+    def _not_reserved(self, path: Path, key: str) -> None:
+        for name in self._offers:
+            if key.startswith(f"{name}_") and key[len(name) + 1 :] in _STATUS_SUFFIXES:
+                self.report.problem(
+                    path, f"{key!r} is an item that controller {name!r} has by itself"
+                )
+        if key.startswith("_"):
+            self.report.problem(path, "keys that begin with _ belong to the daemon itself")
+
+    def _note_what_is_not_watched(self, path: Path, table: Mapping[str, Any]) -> None:
+        found = [field for field in _NOT_WATCHED if field in table]
         if not found:
             return
         text = f"{' and '.join(found)} are not watched yet: no alarm will come of it"
         if found == ["deadband"]:
             text = "deadband is not watched yet: every change is published"
-        self.notes.append(Problem(".".join(path), text, self._line((*path, found[0]))))
-
-    def _checked(
-        self, path: Path, key: str, channel: Channel | None, overrides: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Return the whole description, and find each of its fields that is wrong."""
-        merged = dict(overrides) if channel is None else self._merged(path, channel, overrides)
-        left = dict(merged)
-        while True:
-            try:
-                checked = Description.from_json(key, left)
-            except BadItemDescription as error:
-                field, _, predicate = str(error).partition(f"{key}: ")[2].partition(" ")
-                self._problem((*path, field), predicate)
-                if left.pop(field, None) is None:
-                    return merged  # a field that has to be there
-            else:
-                break
-        own = channel.item.get("range") if channel else None
-        if own and checked.range and not self._is_within(checked.range, own):
-            self._problem((*path, "range"), f"{left['range']} is not within the driver's {own}")
-        return merged
-
-    @staticmethod
-    def _is_within(bounds: Sequence[Any], own: Sequence[Any]) -> bool:
-        low, high = bounds
-        return low is not None and high is not None and own[0] <= low and high <= own[1]
-
-    def _merged(self, path: Path, channel: Channel, overrides: Mapping[str, Any]) -> dict[str, Any]:
-        merged = {**channel.item, **overrides}
-        if "units" in overrides and channel.item.get("units"):
-            merged["units"] = self._shown_units(path, channel, overrides["units"])
-        if overrides.get("settable") and channel.write is None:
-            self._problem((*path, "settable"), f"channel {channel.path!r} cannot be set")
-        return merged
-
-    def _shown_units(self, path: Path, channel: Channel, units: Any) -> dict[str, str]:
-        """Return the channel's units with others to show: a value is never merely relabelled."""
-        stored = channel.item["units"]
-        shown = units.get("formatted", stored) if isinstance(units, dict) else units
-        if isinstance(units, dict) and units.get("", stored) != stored:
-            self._problem(
-                (*path, "units"), f"the channel gives {stored!r}; only 'formatted' is free"
-            )
-        return {"": stored, "formatted": shown}
-
-    # --- helpers ----------------------------------------------------------------------------------
-
-    def _text(self, path: Path, table: Mapping[str, Any], field: str) -> str | None:
-        value = table.get(field)
-        if isinstance(value, str) and value:
-            return value
-        if value is None:
-            self._problem(path, f"{field!r} is missing")
-        else:
-            self._problem((*path, field), f"must be a text, not {value!r}")
-        return None
-
-    def _known(self, path: Path, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
-        for key in table:
-            if key not in known:
-                near = suggestion(key, {*known, *_CHANNEL_KEYS} if path else known)
-                self._problem((*path, key), f"unknown key: {near}")
-
-    def _problem(self, path: Path, text: str) -> None:
-        self.problems.append(Problem(".".join(path), text, self._line(path)))
-
-    def _line(self, path: Path) -> int | None:
-        """Return the line of *path*, or of what it stands in."""
-        parts = (path[:n] for n in range(len(path), 0, -1))
-        return next((self._lines[part] for part in parts if part in self._lines), None)
+        self.report.note(path, text, at=(*path, found[0]))

@@ -4,23 +4,24 @@
 
     wiring = load(Path("cryostat.toml"))
     controllers = wiring.open_controllers()
-    channel = controllers["tc"].channel(wiring.items["setpoint"].channel)
+    channel = wiring.items["setpoint"].bind(controllers["tc"])
 
-What a file may say so far: items that are bound to a driver's channel, and plain key/value items.
+An item is bound to a channel of a driver, or has protocol keys that a generic driver (``text``,
+``modbus``) makes a channel of, or is a plain key and its value.
 Source: ``design.md``, "Instrument file: a daemon without code".
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drivers._toml_lines import line_numbers
+from drivers._wiring_report import Problem
+from drivers.base import ControllerBase
 from drivers.catalog import driver_class
-from drivers.controller import Controller
+from drivers.channel import Channel
 from mktl.errors import ConfigurationError
 
 __all__ = [
@@ -32,23 +33,6 @@ __all__ = [
     "load",
     "loads",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with an instrument file, or that one should know of it."""
-
-    where: str
-    """The key in question, such as ``items.setpoint.range``."""
-    text: str
-    """What is wrong, and what would be right."""
-    line: int | None = None
-    """Its line in the file, from 1, where it can be found."""
-
-    def __str__(self) -> str:
-        """Give all of it in one line."""
-        place = f"line {self.line}: " if self.line else ""
-        return f"{place}{self.where}: {self.text}" if self.where else f"{place}{self.text}"
 
 
 class BadInstrumentFile(ConfigurationError):
@@ -68,15 +52,26 @@ class ControllerSpec:
     name: str
     """The name, in lower case."""
     driver: str
-    """A name of :data:`drivers.catalog.DRIVERS`, or ``package.module:Class``."""
+    """As the file has it: the name of a driver, ``package.module:Class``, or a driver file."""
     url: str
     """Where it is."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Everything else, as :meth:`Controller.open` takes it."""
+    """Everything else, as :meth:`ControllerBase.open` takes it; those of the driver file too."""
+    base: str = ""
+    """The driver that carries out a driver file; empty if there is none."""
+    channels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The channels of the driver file, as it has them, by path."""
+    line: int | None = None
+    """Where it stands in the file."""
 
-    def open(self, *, url: str | None = None) -> Controller:
+    @property
+    def generic(self) -> str:
+        """Name of the driver behind it, which is another than ``driver`` for a driver file."""
+        return self.base or self.driver
+
+    def open(self, *, url: str | None = None) -> ControllerBase:
         """Return the controller, which is not connected yet; *url* leads elsewhere, if given."""
-        return driver_class(self.driver).open(url or self.url, name=self.name, **self.settings)
+        return driver_class(self.generic).open(url or self.url, name=self.name, **self.settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +83,29 @@ class ItemSpec:
     controller: str | None
     """Name of its controller; ``None`` for a plain key/value item."""
     channel: str | None
-    """Path of the channel within the controller, such as ``temperature.A``."""
+    """Path of the channel within the controller, such as ``temperature.A``; the key itself for an
+    item that has protocol keys of its own."""
     poll_s: float | None
     """How often to read it; ``None``: only when asked for."""
     description: Mapping[str, Any]
     """The whole description of the item: the channel's, with the file's on top."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    """What the file itself says of it, ``channel`` and ``poll_s`` aside."""
+    """What the file itself says in its description."""
+    protocol: Mapping[str, Any] | None = None
+    """What the driver makes the channel of; ``None`` if the driver has the channel by itself."""
+    simulate: Any = None
+    """The value that a simulator begins with; ``None``: it chooses one."""
+
+    def bind(self, controller: ControllerBase) -> Channel:
+        """Return the channel in *controller*, which is the item's own.
+
+        Raises:
+            UnknownKey, BadItem: there is none like that; not for a file that was checked.
+        """
+        assert self.channel is not None  # a plain item has nothing to be bound to
+        if self.protocol is None:
+            return controller.channel(self.channel)
+        return controller.channel_for(self.channel, self.protocol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +123,7 @@ class InstrumentFile:
     notes: tuple[Problem, ...] = ()
     """What is good, but not all that one would take it for: to be told by ``--check``."""
 
-    def open_controllers(self, urls: Mapping[str, str] | None = None) -> dict[str, Controller]:
+    def open_controllers(self, urls: Mapping[str, str] | None = None) -> dict[str, ControllerBase]:
         """Open all controllers; they do not connect before they are started.
 
         Args:
@@ -122,7 +133,7 @@ class InstrumentFile:
             ConfigurationError: one cannot be; those that were opened are closed again.
         """
         urls = urls or {}
-        opened: dict[str, Controller] = {}
+        opened: dict[str, ControllerBase] = {}
         try:
             for name, spec in self.controllers.items():
                 opened[name] = spec.open(url=urls.get(name))
@@ -143,23 +154,31 @@ def load(path: Path | str) -> InstrumentFile:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInstrumentFile(str(path), (Problem("", f"cannot be read: {error}"),)) from error
-    return loads(text, source=str(path))
+    return loads(text, source=str(path), folder=Path(path).parent)
 
 
-def loads(text: str, *, source: str = "instrument file") -> InstrumentFile:
-    """Check the instrument file with the content *text*; *source* is what errors call it.
+def loads(
+    text: str, *, source: str = "instrument file", folder: Path | None = None
+) -> InstrumentFile:
+    """Check the instrument file with the content *text*.
+
+    Args:
+        text: The whole file.
+        source: What errors call it.
+        folder: Where it stands: driver files are named relative to it. Else they are relative to
+            the current directory.
 
     Raises:
         BadInstrumentFile: something is wrong with it; names every problem at once.
     """
+    from drivers._driver_file import read_toml
     from drivers._wiring_check import Checker
 
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadInstrumentFile(source, (Problem("", f"is not TOML: {error}"),)) from error
-    checker = Checker(content, line_numbers(text))
+    content, report = read_toml(text)
+    if content is None:
+        raise BadInstrumentFile(source, report.sorted_problems())
+    checker = Checker(content, report, folder or Path())
     checked = checker.check()
-    if checker.problems:
-        raise BadInstrumentFile(source, checker.sorted_problems())
+    if report.problems:
+        raise BadInstrumentFile(source, report.sorted_problems())
     return checked

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Container, Iterable, Mapping
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+import contextlib
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
 
 import mktl
-from drivers.channel import Channel
-from drivers.controller import Controller
+from drivers.base import ControllerBase
+from drivers.channel import BlockRead, Channel, Reading
+from drivers.plan import group_polls
 from drivers.wiring import InstrumentFile
-from mktl.errors import ConfigurationError
+from mktl.errors import ConfigurationError, DeviceError, InvalidReading, LinkDown, MktlError
 from mktl.requests import ItemRequest
 
-if TYPE_CHECKING:
-    from simulators.serve import Simulator
-
-__all__ = ["ChannelItem", "InstrumentDaemon", "check_urls", "describe", "start_twins"]
-
-_log = logging.getLogger(__name__)
+__all__ = [
+    "ChannelItem",
+    "CommandItem",
+    "HeardItem",
+    "InstrumentDaemon",
+    "check_urls",
+    "describe",
+]
 
 
 class CommandItem(mktl.Item):
     """An item that sets a channel which cannot be read."""
 
     def __init__(
-        self, store: mktl.Store, key: str, controller: Controller, channel: Channel
+        self, store: mktl.Store, key: str, controller: ControllerBase, channel: Channel
     ) -> None:
         super().__init__(store, key)
         self.controller = controller
         self.channel = channel
+        self.polled_apart = channel.slow
+        self.urgent = channel.urgent
 
     def req_set(self, request: ItemRequest) -> None:
         """Set the channel."""
+        if self.channel.timed_write is not None:
+            self.channel.timed_write(request.value, request.arrived)
+            return
         assert self.channel.write is not None  # or it would not be described as settable
         self.channel.write(request.value)
 
@@ -44,12 +52,30 @@ class ChannelItem(CommandItem):
     def req_refresh(self) -> Any:
         """Read the channel."""
         assert self.channel.read is not None
-        return self.channel.read()
+        return _told(self.channel.read())
 
     def req_set(self, request: ItemRequest) -> None:
         """Set the channel, and publish what it is then."""
-        super().req_set(request)
+        try:
+            super().req_set(request)
+        except DeviceError:
+            if self.channel.timed_write is not None:  # it may have come part of the way
+                with contextlib.suppress(MktlError):
+                    self.req_poll()
+            raise
         self.req_poll()
+
+
+class HeardItem(CommandItem):
+    """An item that a controller tells unasked, and that it cannot be asked for."""
+
+    def req_get(self, request: ItemRequest) -> None:  # noqa: ARG002 - a refresh finds nothing out
+        """Answer with what was heard last, and how good that is."""
+        if self.timestamp is None:
+            self.doubt(InvalidReading("nothing was heard of it yet, and it cannot be asked for"))
+
+    def req_refresh(self) -> None:
+        """Find out nothing: what was heard last stays as it is."""
 
 
 class InstrumentDaemon(mktl.Daemon):
@@ -81,15 +107,54 @@ class InstrumentDaemon(mktl.Daemon):
         controllers = self._wiring.open_controllers(self._urls)
         for name, controller in controllers.items():
             self.add_controller(name, controller)
+        for name, controller in controllers.items():
+            self._bind_items(name, controller)
+
+    def _bind_items(self, name: str, controller: ControllerBase) -> None:
+        """Make the items of one controller; those that one exchange can read are polled so."""
+        items: dict[str, mktl.Item] = {}
+        polled: list[tuple[str, Channel, float]] = []
         for key, wired in self._wiring.items.items():
-            if wired.controller is None or wired.channel is None:
-                continue  # a plain item, which keeps what it is set to
-            controller = controllers[wired.controller]
-            channel = controller.channel(wired.channel)
-            item_class = CommandItem if channel.read is None else ChannelItem
-            item = self.add_item(item_class, key, controller, channel)
-            if wired.poll_s:
-                item.poll(wired.poll_s)
+            if wired.controller != name:
+                continue  # plain items are made without us, and keep what they are set to
+            channel = wired.bind(controller)
+            item = items[key] = self.add_item(_item_class(channel), key, controller, channel)
+            if channel.listen is not None:
+                channel.listen(partial(_take, item))
+            if wired.poll_s and channel.read is not None:
+                polled.append((key, channel, wired.poll_s))
+        for poll in group_polls(controller, polled):
+            if len(poll.keys) == 1:
+                items[poll.keys[0]].poll(poll.period_s)
+            else:
+                together = [items[key] for key in poll.keys]
+                self.poll_together(together, poll.period_s, partial(_read_block, poll.block))
+
+
+def _item_class(channel: Channel) -> type[CommandItem]:
+    if channel.read is not None:
+        return ChannelItem
+    return CommandItem if channel.listen is None else HeardItem
+
+
+def _take(item: mktl.Item, said: Any) -> None:
+    """Publish what the device has said unasked; an exception says why there is no value."""
+    if isinstance(said, Exception):
+        item.doubt(said)
+    else:
+        with contextlib.suppress(LinkDown):  # the item says so already
+            item.hear(_told(said))
+
+
+def _read_block(block: BlockRead) -> list[Any]:
+    return [_told(value) for value in block.read()]
+
+
+def _told(value: Any) -> Any:
+    """Return what a channel says as an item takes it."""
+    if isinstance(value, Reading):
+        return mktl.Payload(value.value, quality=value.quality, reason=value.reason)
+    return value
 
 
 def describe(wiring: InstrumentFile) -> dict[str, Any]:
@@ -117,45 +182,4 @@ def check_urls(wiring: InstrumentFile, given: Iterable[str]) -> dict[str, str]:
             known = ", ".join(wiring.controllers) or "none"
             raise ConfigurationError(f"--url names {name!r}; the controllers are: {known}")
         urls[name.lower()] = url
-    return urls
-
-
-def start_twins(
-    wiring: InstrumentFile, stack: ExitStack, besides: Container[str] = ()
-) -> dict[str, str]:
-    """Start a simulator for each controller that has one; return their URLs by controller.
-
-    Args:
-        wiring: The checked file.
-        stack: Closes them in the end.
-        besides: Controllers that need none.
-    """
-    import simulators
-
-    urls = {}
-    for name, controller in wiring.controllers.items():
-        if name in besides:
-            continue
-        model = simulators.MODELS.get(controller.driver)
-        if model is None:
-            _log.warning(
-                "controller %s is not simulated: driver %s has no simulator, only %s have",
-                name,
-                controller.driver,
-                ", ".join(simulators.MODELS),
-            )
-            continue
-        scheme = controller.url.partition(":")[0]
-        transport = scheme if scheme in model.transports else model.transports[0]
-        twin: Simulator = simulators.start_twin(controller.driver, transport)
-        stack.callback(twin.close)
-        urls[name] = twin.url
-        host, port = twin.control_address or ("", 0)
-        _log.info(
-            "controller %s is simulated at %s; to meddle with it: marksim ctl %s:%d status",
-            name,
-            twin.url,
-            host,
-            port,
-        )
     return urls

@@ -16,6 +16,7 @@ VERBS = {
     "list": "list items, with type, and whether they can be read and written",
     "describe": "print descriptions as JSON",
     "discover": "find registries, and print the stores that they know",
+    "ports": "list the serial ports of this machine, and who has them open",
 }
 
 _OURS = {
@@ -23,10 +24,14 @@ _OURS = {
     "count": ("--count", ("watch",)),
     "duration_s": ("--for", ("watch",)),
     "at": ("--at", ("get", "set", "watch", "list", "describe")),
-    "timeout_s": ("--timeout", tuple(VERBS)),
+    "timeout_s": ("--timeout", ("get", "set", "watch", "list", "describe", "discover")),
 }
 """Options that the reference command does not have, and the verbs that they mean something to.
 Its own options are accepted with any verb, as it does."""
+
+
+_ALONE = ("list", "discover", "ports")
+"""Verbs that mean everything there is where nothing is named."""
 
 
 class Arguments(argparse.Namespace):
@@ -34,7 +39,7 @@ class Arguments(argparse.Namespace):
 
     verb: str
     requests: list[str]
-    """Keys, assignments, stores or addresses, as they were typed."""
+    """Keys, assignments, stores, addresses or ports, as they were typed."""
     store: str | None
     serial: bool
     no_wait: bool
@@ -148,7 +153,7 @@ def _check_together(found: Arguments) -> None:
             raise UsageError(f"{option} is for {', '.join(verbs)}, not for {found.verb}")
     if found.units is not None and found.unformatted and not found.formatted:
         raise UsageError("-u converts formatted values only: it cannot go with --unformatted")
-    if found.store is None and not found.requests and found.verb not in ("list", "discover"):
+    if found.store is None and not found.requests and found.verb not in _ALONE:
         what = "cryo.setpoint=80" if found.verb == "set" else "cryo.temp"
         raise UsageError(f"{found.verb} what? For example: mark {found.verb} {what}")
 

@@ -6,7 +6,7 @@ from ._arguments import VERBS
 
 __all__ = ["help_text"]
 
-_USAGE = "usage: mark [options] {get,set,watch,list,describe,discover} [requests ...]"
+_USAGE = "usage: mark [options] {get,set,watch,list,describe,discover,ports} [requests ...]"
 
 _OPTIONS = """\
 options, before or behind the verb:
@@ -39,6 +39,7 @@ examples:
   mark get 'cryo.*temp*' -u degC    all that match, converted
   mark set cryo.setpoint=80 'cryo.mode=On'
   mark watch cryo.temp              each new value, until Ctrl-C
+  mark ports                        serial ports, and who has them open
   mark help set                     more about a verb
 """
 
@@ -120,6 +121,25 @@ those that are known or answer a call; where there is none, the daemons that ans
 examples:
   mark discover
   mark discover moon:10103
+""",
+    "ports": """\
+usage: mark ports [options] [PATH | PATTERN ...]
+
+List the serial ports of this machine: the names that lead to each, what its adapter says of
+itself, who has it open, and the URL to write into an instrument file. None of them is opened.
+
+PATH is a device file or a link to one, also to a pseudo-terminal. PATTERN, as in a shell, is a
+name without its folder, or what the adapter says: its maker, product, serial number or USB id.
+
+  --terse             the URL alone
+
+Without root only processes of this user are seen, and those of others that have locked a port.
+
+examples:
+  mark ports
+  mark ports ttyUSB0
+  mark ports 'FTDI*' --terse
+  mark ports /tmp/tc --json
 """,
 }
 

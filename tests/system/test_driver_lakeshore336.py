@@ -13,16 +13,43 @@ import threading
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from drivers.lakeshore336 import LakeShore336
 from mktl.errors import DeviceError, DeviceRefused, InvalidReading, LinkDown
 from tests._support import running, wait_until
+from tests.system._instrument import in_doubt, mark, refused, served
+from tests.system._serial_server import serial_server
 
 ROOT = Path(__file__).parents[2]
 MARKSIM = [sys.executable, "-m", "simulators"]
+TRANSPORTS = ("tcp", "serial", "socket", "rfc2217", "visa-socket", "visa-serial")
 HELD_K = 77.25
+
+# pyserial 3.5 names its thread in a way that is deprecated since Python 3.10.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:set(Daemon|Name).. is deprecated:DeprecationWarning"
+)
+FILE = """store = "cryo"
+alias = "hw"
+
+[controllers.tc]
+driver = "lakeshore336"
+url = "tcp://127.0.0.1"
+retry_first_s = 0.05
+retry_longest_s = 0.3
+timeout_s = 0.4
+
+[items.mount]
+channel = "tc.temperature.A"
+poll_s = 0.2
+
+[items.setpoint]
+channel = "tc.setpoint.1"
+range = [20, 120]
+"""
 
 
 class Twin:
@@ -54,9 +81,34 @@ def twin(tmp_path) -> Iterator[Twin]:
         yield made
 
 
-@pytest.fixture(params=["tcp", "serial"])
-def tc(request, twin) -> Iterator[LakeShore336]:
-    url = twin.urls[request.param]
+@contextlib.contextmanager
+def reached(twin: Twin, transport: str) -> Iterator[str]:
+    """Give the URL of *twin* over *transport*; a device server, if need be, is run meanwhile."""
+    plain = urlsplit(twin.urls["tcp"])
+    terminal = twin.urls["serial"].partition("://")[2]
+    urls = {
+        "tcp": twin.urls["tcp"],
+        "serial": twin.urls["serial"],
+        "socket": f"socket://{plain.netloc}?baud=57600&bits=7&parity=odd",
+        "visa-socket": f"visa://TCPIP::{plain.hostname}::{plain.port}::SOCKET",
+        # A pseudo-terminal has eight bits and no parity, whatever it is told.
+        "visa-serial": f"visa://ASRL{terminal.partition('?')[0]}::INSTR?bits=8&parity=none",
+    }
+    if transport != "rfc2217":
+        yield urls[transport]
+        return
+    with serial_server((str(plain.hostname), plain.port or 0)) as server:
+        yield server.url
+
+
+@pytest.fixture(params=TRANSPORTS)
+def url(request, twin) -> Iterator[str]:
+    with reached(twin, request.param) as found:
+        yield found
+
+
+@pytest.fixture
+def tc(url) -> Iterator[LakeShore336]:
     with LakeShore336.open(url, name="tc", retry_first_s=0.05, retry_longest_s=0.3) as controller:
         controller.wait_until_up(timeout_s=10)
         yield controller
@@ -85,16 +137,19 @@ def test_what_is_set_is_what_the_instrument_has(tc, twin):
     assert twin.number("early_messages") == 0
 
 
-def test_every_channel_answers_or_says_why_not(tc):
-    for channel in tc.channels():
-        try:
-            value = channel.read()
-        except InvalidReading as error:
-            assert "no control input" in str(error)
-            continue
-        if channel.write is not None:
-            channel.write(value)
-            assert channel.read() == value, channel.path
+@pytest.mark.parametrize("url", ["tcp", "serial"], indirect=True)
+def test_every_channel_answers_or_says_why_not(url):
+    # Nearly three hundred messages, and the rest that the instrument wants after each is no matter.
+    with LakeShore336.open(url, min_gap_s=0) as tc:
+        for channel in tc.channels():
+            try:
+                value = channel.read()
+            except InvalidReading as error:
+                assert "no control input" in str(error)
+                continue
+            if channel.write is not None:
+                channel.write(value)
+                assert channel.read() == value, channel.path
 
 
 def test_a_broken_sensor_is_never_a_temperature(tc, twin):
@@ -166,6 +221,36 @@ def test_a_power_cycle_is_noticed_and_settings_are_restored(twin):
         wait_until(lambda: not answers(tc))
         wait_until(lambda: answers(tc))
         wait_until(lambda: answers(tc) and tc.ramp(1).rate_k_per_min == 7)
+
+
+def test_mark_sets_and_gets_over_each_transport(tmp_path, twin, url):
+    file = tmp_path / "cryo.toml"
+    file.write_text(FILE)
+    with served(file, up=("tc",), urls={"tc": url}) as store:
+        mark("set", "cryo.setpoint=81.5")
+        assert "81.50" in mark("get", "cryo.setpoint", "--refresh")
+        assert "20 to 120" in refused("set", "cryo.setpoint=121")
+        twin.ctl("set", "mount_k=90.5")
+        wait_until(lambda: store["mount"].value == pytest.approx(90.5, abs=0.01))
+        twin.ctl("set", "sensor_a_status=33")
+        wait_until(lambda: in_doubt(store["mount"], "Invalid reading"))
+        twin.ctl("set", "sensor_a_status=0")
+        twin.ctl("fault", "silence")
+        wait_until(lambda: store["tc_link"].formatted != "Up", 20)
+        assert in_doubt(store["mount"])
+        twin.ctl("fault", "none")
+        wait_until(lambda: store["mount"].quality == "valid", 20)
+
+
+def test_a_device_server_makes_the_line_settings_of_the_instrument(twin):
+    plain = urlsplit(twin.urls["tcp"])
+    with (
+        serial_server((str(plain.hostname), plain.port or 0)) as server,
+        LakeShore336.open(server.url) as tc,
+    ):
+        assert read_k(tc) == HELD_K
+        line = server.line
+        assert (line.baudrate, line.bytesize, line.parity, line.stopbits) == (57600, 7, "O", 1)
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ def test_help_says_how_it_is_called_and_what_its_exit_codes_mean() -> None:
 def test_check_touches_nothing_and_finds_nothing_wrong_with_the_example(tmp_path: Path) -> None:
     done = run_cli("markd", CRYOSTAT, "--check")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 controllers, 12 items, no problems" in done.stdout
+    assert "1 controller, 12 items, no problems" in done.stdout
     assert not (tmp_path / "mktl-home").exists()
 
 

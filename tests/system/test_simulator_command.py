@@ -69,7 +69,16 @@ def one_error_line(done: subprocess.CompletedProcess[str], code: int) -> str:
 def test_the_models_are_listed() -> None:
     done = marksim("list")
     assert done.returncode == 0
-    assert done.stdout.startswith("lakeshore336")
+    rows = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    assert {name: transports for name, transports, _ in rows} == {
+        "julabo": "serial,tcp",
+        "lakeshore336": "tcp,serial,visa",
+        "rigol_dp832": "visa,vxi11,tcp,serial",
+        "wago_750_352": "modbus+tcp",
+        "watlow_f4": "modbus+rtu,modbus+rtu+tcp",
+    }
+    assert [name for name, *_ in rows] == sorted(name for name, *_ in rows)
+    assert all(summary for *_, summary in rows)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["lakeshore336", "--help"], ["ctl", "--help"]])

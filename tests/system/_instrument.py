@@ -1,0 +1,78 @@
+"""``markd`` as a process on an instrument file, the simulator that it speaks to, and ``mark``."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mktl
+from simulators.serve import Simulator
+from tests._support import run_cli, running, wait_until
+
+__all__ = ["Seen", "control", "in_doubt", "link_is", "mark", "refused", "served"]
+
+
+@contextlib.contextmanager
+def served(
+    file: Path, *, up: tuple[str, ...] = (), urls: dict[str, str] | None = None
+) -> Iterator[mktl.Store]:
+    """Run ``markd`` on *file*, give its store; the links of the controllers *up* are waited for."""
+    options = [word for name, url in (urls or {}).items() for word in ("--url", f"{name}={url}")]
+    name = next(line for line in file.read_text().splitlines() if line.startswith("store ="))
+    with running(["markd", str(file), *options], ready="on the air"):
+        store = mktl.get(name.split('"')[1])
+        for controller in up:
+            link_is(store, controller, "Up")
+        yield store
+
+
+def link_is(store: mktl.Store, controller: str, state: str, timeout_s: float = 20.0) -> None:
+    """Wait until the link of *controller* is *state*."""
+    link = store[f"{controller}_link"]
+    wait_until(lambda: link.formatted == state, timeout_s, f"{link} to be {state}")
+
+
+def control(twin: Simulator, *words: str) -> str:
+    """Run ``marksim ctl`` on *twin*, and return what it prints."""
+    host, port = twin.control_address
+    done = run_cli("marksim", "ctl", f"{host}:{port}", *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def mark(*words: str) -> str:
+    """Run ``mark``, which has to succeed, and return what it prints."""
+    done = run_cli("mark", *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(*words: str) -> str:
+    """Run ``mark``, which has to fail, and return what it says."""
+    done: subprocess.CompletedProcess[str] = run_cli("mark", *words)
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def in_doubt(item: mktl.Item, reason: str = "") -> bool:
+    """Whether *item* says that its value is not to be trusted, for *reason*."""
+    return item.quality == "invalid" and reason in (item.reason or "")
+
+
+class Seen:
+    """All values of an item that counted as valid when they came."""
+
+    def __init__(self, item: mktl.Item) -> None:
+        self.values: list[Any] = []
+        self.doubts: list[str] = []
+        item.register(self._take, prime=True, payloads=True)
+
+    def _take(self, _item: mktl.Item, payload: mktl.Payload) -> None:
+        if payload.quality == "valid":
+            self.values.append(payload.value)
+        else:
+            self.doubts.append(payload.reason or "")
