@@ -17,6 +17,9 @@ PIP := $(PY) -m pip --disable-pip-version-check --no-input -q
 JOBS ?= 2
 PYTEST_ARGS ?=
 
+# make bench BENCH="startup serial_bus" runs only these of benchmarks/
+BENCH ?=
+
 # make demo TOUR=1 goes through the tour and ends by itself
 TOUR ?=
 
@@ -24,7 +27,7 @@ help:
 	@echo 'make demo         watch a simulated cryostat run; TOUR=1: the tour only, then end'
 	@echo 'make test         run all tests; more for pytest: PYTEST_ARGS="-k catalog --cov"'
 	@echo 'make lint         style, formatting, types, and who imports whom'
-	@echo 'make bench        measure, and print the figures'
+	@echo 'make bench        measure, and print the figures; only some: BENCH="startup serial_bus"'
 	@echo 'make docs         build docs/_build/html/index.html'
 	@echo 'make clean        remove .venv and all that was built'
 	@echo 'Another Python:   make PYTHON=/path/to/python3.12 demo'
@@ -45,7 +48,7 @@ lint: .venv/.installed-dev
 	exit $$status
 
 bench: .venv/.installed
-	@$(PY) -m benchmarks
+	@$(PY) -m benchmarks $(BENCH)
 
 docs: .venv/.installed-dev
 	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html

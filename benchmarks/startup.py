@@ -8,9 +8,7 @@ Python keeps the bytecode of modules, as it does for everybody by default.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -19,12 +17,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks._support import environment_of_its_own, result
+
 __all__ = ["run"]
 
 REPETITIONS = 9
 STARTS = 5
-
-_ROOT = Path(__file__).resolve().parents[1]
 
 _DAEMON = """\
 import mktl
@@ -41,10 +39,12 @@ daemon.wait()
 _MARK = "import sys; from markd.cli import main; sys.exit(main())"
 
 
-def run() -> dict[str, dict[str, float]]:
-    """Measure, and return seconds by what was measured."""
+def run(*, short: bool = False) -> dict[str, dict[str, float]]:
+    """Measure seconds; *short*: as little as shows that it can be done."""
+    repetitions, begins = (1, 1) if short else (REPETITIONS, STARTS)
     with tempfile.TemporaryDirectory() as folder:
-        environment = _environment(Path(folder))
+        environment = environment_of_its_own(Path(folder))
+        environment["PYTHONPYCACHEPREFIX"] = str(Path(folder) / "bytecode")
         commands = {
             "import zmq": ["-c", "import zmq"],
             "mark get": ["-c", _MARK, "get", "bench.temp"],
@@ -55,10 +55,10 @@ def run() -> dict[str, dict[str, float]]:
             for command in commands.values():  # bytecode and the cache of blocks
                 _timed(command, environment)
             times: dict[str, list[float]] = {name: [] for name in commands}
-            for _ in range(REPETITIONS):
+            for _ in range(repetitions):
                 for name, command in commands.items():
                     times[name].append(_timed(command, environment))
-        for _ in range(STARTS):
+        for _ in range(begins):
             began = time.perf_counter()
             with _daemon(environment) as port:
                 _first_answer(port)
@@ -66,39 +66,10 @@ def run() -> dict[str, dict[str, float]]:
     median = {name: statistics.median(measured) for name, measured in times.items()}
     yardstick = median["import zmq"]
     return {
-        "mark get, whole process": _result(median["mark get"], 2.5 * yardstick, 2.5 / 1.6),
-        "mark --help, whole process": _result(median["mark --help"], 1.2 * yardstick, 1.2),
-        "daemon, start to first answered GET": _result(statistics.median(starts), 1.0, 2.0),
+        "mark get, whole process": result(median["mark get"], 2.5 * yardstick, 2.5 / 1.6),
+        "mark --help, whole process": result(median["mark --help"], 1.2 * yardstick, 1.2),
+        "daemon, start to first answered GET": result(statistics.median(starts), 1.0, 2.0),
     }
-
-
-def _result(ours_s: float, limit_s: float, goal: float) -> dict[str, float]:
-    return {"ours": ours_s, "limit": limit_s, "ratio": limit_s / ours_s, "goal": goal}
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Return an environment of our own: no daemon of this machine is met, no file is left."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("MKTL_") and name != "PYTHONDONTWRITEBYTECODE"
-    }
-    return kept | {
-        "PYTHONPATH": str(_ROOT),
-        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
-        "MKTL_HOME": str(folder / "home"),
-        "MKTL_BIND": "127.0.0.1",
-        "MKTL_BROADCAST": "127.255.255.255",
-        "MKTL_REGISTRY_PORT": str(_free_udp_port()),
-        "MKTL_DISCOVERY_PORT": str(_free_udp_port()),
-    }
-
-
-def _free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _timed(command: list[str], environment: dict[str, str]) -> float:

@@ -1,0 +1,175 @@
+"""Processes that benchmarks measure: real daemons and simulators, surely ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = [
+    "Control",
+    "Markd",
+    "cpu_s",
+    "environment_of_its_own",
+    "markd",
+    "result",
+    "simulator",
+    "wait_until",
+]
+
+_ROOT = Path(__file__).resolve().parents[1]
+_READY_S = 30.0
+_STOPPED_S = 10.0
+_ON_THE_AIR = re.compile(r"on the air: .* requests on port (\d+)")
+
+
+def result(ours: float, limit: float, goal: float) -> dict[str, float]:
+    """Return what ``run()`` returns for one thing that was measured."""
+    return {"ours": ours, "limit": limit, "ratio": limit / ours, "goal": goal}
+
+
+def environment_of_its_own(folder: Path) -> dict[str, str]:
+    """Return an environment of our own: no daemon of this machine is met, no file is left."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MKTL_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
+    return kept | {
+        "PYTHONPATH": str(_ROOT),
+        "MKTL_HOME": str(folder / "home"),
+        "MKTL_BIND": "127.0.0.1",
+        "MKTL_BROADCAST": "127.255.255.255",
+        "MKTL_REGISTRY_PORT": str(_free_udp_port()),
+        "MKTL_DISCOVERY_PORT": str(_free_udp_port()),
+    }
+
+
+def _free_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Control:
+    """The control port of a simulator."""
+
+    def __init__(self, url: str, address: str) -> None:
+        """Connect to *address*, ``HOST:PORT``; *url* is where its device is."""
+        host, _, port = address.rpartition(":")
+        self.url = url
+        self._connection = socket.create_connection((host, int(port)), timeout=_READY_S)
+        self._replies = self._connection.makefile("rb")
+
+    def ask(self, command: str, **fields: Any) -> dict[str, Any]:
+        """Send one request and return the answer."""
+        self._connection.sendall(json.dumps({"cmd": command, **fields}).encode() + b"\n")
+        answer: dict[str, Any] = json.loads(self._replies.readline())
+        if not answer["ok"]:
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def value(self, name: str) -> float:
+        """Return one of its quantities."""
+        found: float = self.ask("get", names=[name])["values"][name]
+        return found
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._replies.close()
+        self._connection.close()
+
+
+@contextlib.contextmanager
+def simulator(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Control]:
+    """Run a simulator for the length of the ``with`` block.
+
+    Args:
+        command: Arguments of Python; it prints where it is, as ``marksim`` does.
+        environment: All variables.
+    """
+    with _process(command, environment) as (process, log), contextlib.ExitStack() as stack:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the simulator does not start; it says:\n{_text(log)}")
+        where = json.loads(line)
+        control = Control(where["url"], where["control"])
+        stack.callback(control.close)
+        yield control
+
+
+@dataclass(frozen=True, slots=True)
+class Markd:
+    """A daemon that runs."""
+
+    pid: int
+    """Its process."""
+    port: int
+    """Where it takes requests."""
+
+
+@contextlib.contextmanager
+def markd(file: Path, environment: Mapping[str, str]) -> Iterator[Markd]:
+    """Run ``markd`` with the instrument file *file* for the length of the ``with`` block."""
+    with _process(["-m", "markd", str(file)], environment) as (process, log):
+        wait_until(
+            lambda: process.poll() is not None or _ON_THE_AIR.search(_text(log)),
+            lambda: f"markd is not on the air; it says:\n{_text(log)}",
+        )
+        found = _ON_THE_AIR.search(_text(log))
+        if found is None:
+            raise RuntimeError(f"markd has ended; it says:\n{_text(log)}")
+        yield Markd(process.pid, int(found[1]))
+
+
+@contextlib.contextmanager
+def _process(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(
+            [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=log
+        ) as process,
+    ):
+        try:
+            yield process, log
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_STOPPED_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _text(log: IO[bytes]) -> str:
+    # Not by seek(): the process writes where this descriptor stands.
+    return os.pread(log.fileno(), 1 << 20, 0).decode(errors="replace")
+
+
+def wait_until(ready: Callable[[], object], otherwise: Callable[[], str]) -> None:
+    """Wait until *ready* is true; *otherwise* says what is wrong if it never is."""
+    deadline = time.monotonic() + _READY_S
+    while not ready():
+        if time.monotonic() > deadline:
+            raise RuntimeError(otherwise())
+        time.sleep(0.05)
+
+
+def cpu_s(pid: int) -> float:
+    """Return the seconds of processor time that the threads of a process have taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
