@@ -30,12 +30,13 @@ def test_the_smallest_daemon_runs_as_it_is_printed(page: str, tmp_path: Path) ->
 def test_the_instrument_file_of_the_readme_is_an_extract_of_the_example() -> None:
     from drivers import wiring
 
-    (text,) = blocks("README.md", "toml")
+    text, gauge = blocks("README.md", "toml")
     shown = wiring.loads(text)
     example = wiring.load(ROOT / "examples" / "cryostat.toml")
     assert set(shown.items) < set(example.items)
     for key, item in shown.items.items():
         assert item.channel == example.items[key].channel
+    assert wiring.loads(f'store = "lab"\nalias = "hw"\n{gauge}').items["pressure"].poll_s == 1
 
 
 @pytest.mark.parametrize(
