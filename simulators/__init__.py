@@ -9,8 +9,7 @@ Nothing of ours is imported here, so a mistake cannot hide by being on both side
 - `simulators.device`, `simulators.modbus`, `simulators.bus`: what a model is
 - `simulators.clock`, `simulators.faults`: time and mishaps
 - `simulators.control`: the control port
-- `simulators.julabo`, `simulators.lakeshore336`, `simulators.rigol_dp832`,
-  `simulators.wago_750_352`, `simulators.watlow_f4`: models
+- a module for each model, by the name of its driver: see `MODELS`
 - `simulators.cli`: the command ``marksim``
 """
 
@@ -21,7 +20,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulators._names import unknown_name
 from simulators._urls import PTY_TRANSPORTS, TRANSPORTS
@@ -60,19 +59,42 @@ class Model:
 
     def load(self) -> Callable[..., Device]:
         """Import the module and return the class."""
-        found: Callable[..., Device] = getattr(
-            importlib.import_module(self.module), self.class_name
-        )
+        return self._class()
+
+    def made_for(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what the class wants besides, to be the twin of a controller with *settings*."""
+        return self._class().made_for(settings)
+
+    def _class(self) -> type[Device]:
+        found: type[Device] = getattr(importlib.import_module(self.module), self.class_name)
         return found
 
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {
+        "davis_vantage": Model(
+            summary="Davis Vantage Pro2 weather station in weather that changes",
+            module="simulators.davis_vantage",
+            class_name="DavisVantage",
+            transports=("serial", "tcp"),
+        ),
+        "icepap": Model(
+            summary="IcePAP motor controller with six axes in two racks",
+            module="simulators.icepap",
+            class_name="IcePAP",
+            transports=("tcp", "serial"),
+        ),
         "julabo": Model(
             summary="Julabo circulator that cools a camera head",
             module="simulators.julabo",
             class_name="Julabo",
             transports=("serial", "tcp"),
+        ),
+        "keysight_34465a": Model(
+            summary="Keysight 34465A multimeter with a voltage on it",
+            module="simulators.keysight_34465a",
+            class_name="Keysight34465A",
+            transports=("visa", "vxi11", "hislip", "tcp"),
         ),
         "lakeshore336": Model(
             summary="Lake Shore 336 temperature controller on a detector cryostat",
@@ -80,11 +102,38 @@ MODELS: Mapping[str, Model] = MappingProxyType(
             class_name="LakeShore336",
             transports=("tcp", "serial", "visa"),
         ),
+        "pfeiffer_gauge": Model(
+            summary="Pfeiffer digital gauge on a pumped chamber",
+            module="simulators.pfeiffer_turbo",
+            class_name="PfeifferGauge",
+            transports=("serial", "tcp"),
+            addressed=True,
+        ),
+        "pfeiffer_tpg36x": Model(
+            summary="Pfeiffer TPG 366 gauge controller on a small vacuum system",
+            module="simulators.pfeiffer_tpg36x",
+            class_name="PfeifferTpg36x",
+            transports=("tcp", "serial"),
+        ),
+        "pfeiffer_turbo": Model(
+            summary="Pfeiffer turbo drive with its pump",
+            module="simulators.pfeiffer_turbo",
+            class_name="PfeifferDrive",
+            transports=("serial", "tcp"),
+            addressed=True,
+        ),
         "rigol_dp832": Model(
             summary="Rigol DP832 triple supply with a resistor on each channel",
             module="simulators.rigol_dp832",
             class_name="RigolDP832",
             transports=("visa", "vxi11", "tcp", "serial"),
+        ),
+        "vaisala_wxt530": Model(
+            summary="Vaisala WXT530 weather transmitter in weather that changes",
+            module="simulators.vaisala_wxt530",
+            class_name="VaisalaWXT530",
+            transports=("serial", "tcp"),
+            addressed=True,
         ),
         "wago_750_352": Model(
             summary="WAGO 750-352 Ethernet coupler with the I/O of a small dome",
@@ -98,6 +147,13 @@ MODELS: Mapping[str, Model] = MappingProxyType(
             module="simulators.watlow_f4",
             class_name="WatlowF4",
             transports=("modbus+rtu", "modbus+rtu+tcp"),
+            addressed=True,
+        ),
+        "zaber": Model(
+            summary="Zaber X-series stage on a daisy chain",
+            module="simulators.zaber",
+            class_name="Zaber",
+            transports=("serial", "tcp"),
             addressed=True,
         ),
     }

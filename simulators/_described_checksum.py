@@ -20,13 +20,21 @@ def _xor8(data: bytes) -> int:
     return reduce(xor, data, 0)
 
 
-def _crc16(data: bytes, first: int) -> int:
+def _crc16_of_byte(byte: int) -> int:
     # Polynomial 0x8005, least significant bit first.
+    for _ in range(8):
+        byte = (byte >> 1) ^ (0xA001 if byte & 1 else 0)
+    return byte
+
+
+# Streams made fast are checked thousands of times in a second.
+_CRC16 = tuple(_crc16_of_byte(byte) for byte in range(256))
+
+
+def _crc16(data: bytes, first: int) -> int:
     crc = first
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0xA001 if crc & 1 else 0)
+        crc = crc >> 8 ^ _CRC16[(crc ^ byte) & 0xFF]
     return crc
 
 

@@ -91,7 +91,7 @@ class FileControllers:
             driver, url = (self._text(path, table, key) for key in ("driver", "url"))
             address = self._address((*path, "url"), url)
             if driver in MODELS:
-                yield self._model(path, driver, address, None if seed is None else seed + number)
+                yield self._model(path, table, address, None if seed is None else seed + number)
             elif driver in _TRANSPORTS or driver.endswith(".toml"):
                 described = self._described(path, table, driver)
                 make = partial(self._make_described, described)
@@ -126,14 +126,20 @@ class FileControllers:
         except SimulatorError as error:
             self.refuse(path, str(error))
 
-    def _model(self, path: _Path, driver: str, address: Address, seed: int | None) -> Twin:
+    def _model(
+        self, path: _Path, table: Mapping[str, Any], address: Address, seed: int | None
+    ) -> Twin:
+        driver = str(table["driver"])
         model = MODELS[driver]
         if address.unit is not None and not model.addressed:
             self.refuse((*path, "url"), f"{driver} has no address, so it cannot be a unit")
 
         def make(unit: int | None) -> Device:
             make_it = model.load()
-            return make_it(seed=seed) if unit is None else make_it(seed=seed, unit=unit)
+            made_for = model.made_for(table)
+            if unit is None:
+                return make_it(seed=seed, **made_for)
+            return make_it(seed=seed, unit=unit, **made_for)
 
         return Twin(path, address, model.transports, model.addressed, make)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from simulators._bench import LOG_LENGTH, Bench
 from simulators._link import Link, ended
 from simulators._names import unknown_name
+from simulators._voice import Voice
 from simulators.clock import MAX_FACTOR
 from simulators.device import SimulatorError
 from simulators.faults import KINDS, parameters_of
@@ -17,8 +17,6 @@ from simulators.faults import KINDS, parameters_of
 LONGEST_SKIP_S = 1_000_000.0
 """Simulated seconds that one request can jump ahead."""
 
-MOST_UNSAID = 32
-"""Messages that wait while hosts take the ones before them; the oldest is lost."""
 LONGEST_SAYING_S = 0.2
 """Real seconds that a reply waits for what the device has said before."""
 
@@ -38,8 +36,7 @@ class Operations:
         self._cut = True
         self._powered = True
         self._power_task: asyncio.Task[None] | None = None
-        self._saying: asyncio.Task[None] | None = None
-        self._to_say: deque[tuple[bytes, int]] = deque(maxlen=MOST_UNSAID)
+        self._voices = [Voice(bench.device, link) for link in links]
         bench.before_reply = self._say_before_reply
         self._one_at_a_time = asyncio.Lock()
         self._commands: dict[str, Callable[[Request], Awaitable[Answer]]] = {
@@ -86,9 +83,10 @@ class Operations:
 
     async def close(self) -> None:
         """Give everything back."""
-        for task in (self._power_task, self._saying):
-            if task is not None:
-                await ended(task)
+        if self._power_task is not None:
+            await ended(self._power_task)
+        for voice in self._voices:
+            await voice.close()
         for link in self._links:
             await link.close()
 
@@ -99,26 +97,15 @@ class Operations:
         """
         if not messages or not self._connected():
             return
-        self._to_say.extend((message, self._bench.device.taken_back) for message in messages)
-        if self._saying is None or self._saying.done():
-            self._saying = asyncio.create_task(self._say(), name="marksim-unasked")
-
-    async def _say(self) -> None:
-        device = self._bench.device
-        while self._to_say:
-            message, taken_back = self._to_say.popleft()
-            if device.taken_back != taken_back:
-                continue
-            for piece in self._bench.unasked(message, link=self._links[0].kind):
-                await asyncio.sleep(piece.delay_s)
-                for link in self._links:
-                    await link.send_unasked(piece.data)
+        said = [self._bench.unasked(message, link=self._links[0].kind) for message in messages]
+        for voice in self._voices:
+            voice.say(said)
 
     async def _say_before_reply(self) -> None:
         self.say(self._bench.take_said())
-        if self._saying is not None and not self._saying.done():
+        for voice in self._voices:
             # Not for ever: a host that does not read must not cost others their replies.
-            await asyncio.wait([self._saying], timeout=LONGEST_SAYING_S)
+            await voice.finish(within_s=LONGEST_SAYING_S)
 
     def _connected(self) -> bool:
         return self._powered and not self._cut

@@ -70,16 +70,15 @@ class TcpWire:
 
     async def _reads(self) -> bool:
         """Tell whether the host reads, if need be after a while; not again while it is deaf."""
-        if self._deaf and self._writer.transport.get_write_buffer_size() > _CHUNK:
-            return False
-        try:
-            async with asyncio.timeout(_READS_WITHIN_S):
-                await self._writer.drain()
-        except TimeoutError:
-            self._deaf = True
-            return False
-        self._deaf = False
-        return True
+        if self._writer.transport.get_write_buffer_size() <= _CHUNK:
+            self._deaf = False
+        elif not self._deaf:
+            try:
+                async with asyncio.timeout(_READS_WITHIN_S):
+                    await self._writer.drain()
+            except TimeoutError:
+                self._deaf = True
+        return not self._deaf
 
 
 class TcpLink:

@@ -209,8 +209,10 @@ def _units(text: str) -> list[int]:
 
 
 def _list() -> int:
+    names = max(map(len, MODELS))
+    ways = {name: ",".join(model.transports) for name, model in MODELS.items()}
     for name, model in MODELS.items():
-        print(f"{name:<14} {','.join(model.transports):<26} {model.summary}")
+        print(f"{name:<{names}}  {ways[name]:<{max(map(len, ways.values()))}}  {model.summary}")
     return 0
 
 

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 
 class SimulatorError(Exception):
@@ -137,6 +137,11 @@ class Device(ABC):
     """While set, what the device answers when it is asked who it is (a fault)."""
     taken_back: int = 0
     """Goes up when it gives up saying what `take_unasked` gave: what is not sent yet is dropped."""
+
+    @classmethod
+    def made_for(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG003 - as below
+        """Give the arguments of the twin of a controller whose instrument file has *settings*."""
+        return {}
 
     @abstractmethod
     def framer(self) -> Framer:

@@ -214,10 +214,7 @@ class Faults:
         fault = self._active.get(name)
         if fault is None or self._chance.random() >= float(fault.parameters["probability"]):
             return False
-        if fault.left > 0:
-            fault.left -= 1
-        if fault.left == 0:
-            del self._active[name]
+        self._use_up(name, 1)
         return True
 
     def is_active(self, name: str) -> bool:
@@ -248,6 +245,21 @@ class Faults:
         return pieces
 
     def _worn(self, name: str, wear: Callable[[int, random.Random], bytes], data: bytes) -> bytes:
-        return b"".join(
-            wear(byte, self._chance) if self.strikes(name) else bytes([byte]) for byte in data
-        )
+        fault = self._active.get(name)
+        if fault is None:
+            return data
+        probability = float(fault.parameters["probability"])
+        hits = [place for place in range(len(data)) if self._chance.random() < probability]
+        hits = hits[: fault.left] if fault.left > 0 else hits
+        self._use_up(name, len(hits))
+        parts = [data[each : each + 1] for each in range(len(data))] if hits else [data]
+        for place in hits:
+            parts[place] = wear(data[place], self._chance)
+        return b"".join(parts)
+
+    def _use_up(self, name: str, times: int) -> None:
+        fault = self._active[name]
+        if fault.left > 0:
+            fault.left -= times
+        if fault.left == 0:
+            del self._active[name]
