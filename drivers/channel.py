@@ -49,6 +49,9 @@ class Channel:
     """Sets it as :attr:`write` does, which need not be given then, and gets the moment
     (:func:`time.monotonic`) when it was asked for: for what may take long, so that it matters what
     was asked for meanwhile. It is read anew after it has failed, too."""
+    set_order: str | None = None
+    """What is set in the channels of a controller that have the same one is carried out in the
+    order in which it was asked for; ``None``: in no order but its own."""
     urgent: bool = False
     """Whether setting it must not wait for anything else that is being set: it stops something."""
     slow: bool = False

@@ -12,7 +12,7 @@ from drivers.base import ControllerBase
 from drivers.channel import BlockRead, Channel, Reading
 from drivers.plan import group_polls
 from drivers.wiring import InstrumentFile
-from mktl.errors import ConfigurationError, DeviceError, InvalidReading, LinkDown, MktlError
+from mktl.errors import ConfigurationError, InvalidReading, LinkDown
 from mktl.requests import ItemRequest
 
 __all__ = [
@@ -36,6 +36,8 @@ class CommandItem(mktl.Item):
         self.channel = channel
         self.polled_apart = channel.slow
         self.urgent = channel.urgent
+        if channel.set_order is not None:
+            self.set_order = controller, channel.set_order
 
     def req_set(self, request: ItemRequest) -> None:
         """Set the channel."""
@@ -56,13 +58,7 @@ class ChannelItem(CommandItem):
 
     def req_set(self, request: ItemRequest) -> None:
         """Set the channel, and publish what it is then."""
-        try:
-            super().req_set(request)
-        except DeviceError:
-            if self.channel.timed_write is not None:  # it may have come part of the way
-                with contextlib.suppress(MktlError):
-                    self.req_poll()
-            raise
+        super().req_set(request)
         self.req_poll()
 
 

@@ -7,8 +7,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from ._doubts import reason_of
 from ._ratelimit import RateLimitedLog
-from .errors import BadValue, MktlError, NotSupported
+from .errors import BadValue, DeviceError, MktlError, NotSupported
 from .payload import Payload
 from .requests import ItemRequest, wants_refresh
 
@@ -135,7 +136,19 @@ class Answers:
             _log.info("SET %s = %r from %s", item.full_key, request.value, request.origin)
         try:
             with authority.setting(), authority.prioritised("set"):
-                return item.req_set(request)
+                return self._set(request)
         finally:
             with self._flights:
                 self._flight = None  # a reading that began before this must not answer later GETs
+
+    def _set(self, request: ItemRequest) -> Any:
+        """Have the item carry out *request*, and find out what became of it if that failed."""
+        authority = self._authority
+        try:
+            return authority.item.req_set(request)
+        except DeviceError as error:
+            # The hardware may have done it all the same, or in part, or something else. The error
+            # may also be that it was done, and could not be read then: that is known already.
+            if authority.reads_hardware and authority.payload.reason != reason_of(error):
+                authority.find_out()
+            raise

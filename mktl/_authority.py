@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ._answers import Answers
 from ._capabilities import makes_payloads, reads_hardware, settled
+from ._doubts import Doubts, reason_of
 from ._local import LocalSet, says_nothing_new, snapshot
-from ._ratelimit import RateLimitedLog
 from .controllers import TurnKind
 from .description import Description
-from .errors import LinkDown, MktlError, NotSaved
+from .errors import LinkDown, NotSaved
 from .payload import Payload
 from .protocol import bulk
 from .protocol.message import topic
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Authority"]
 
-_log = logging.getLogger(__name__)
 _COMPARABLE = (int, float, str)
 
 
@@ -62,8 +60,7 @@ class Authority:
         self._link_lost = 0
         self._reading_published = 0
         self._is_saved = False
-        self._trouble = RateLimitedLog(_log)
-        self._trouble_is_logged = False
+        self._doubts = Doubts(item.full_key)
 
     @property
     def payload(self) -> Payload:
@@ -173,7 +170,7 @@ class Authority:
             doubted, self.payload = self.payload, payload
             self._service.broadcast(self._topic, payload)
             self.item._callbacks.deliver(payload)
-        self._log_end_of_trouble(doubted, payload)
+        self._doubts.log_end(doubted, payload)
         if not_saved is not None:
             raise not_saved
 
@@ -296,8 +293,8 @@ class Authority:
         return True
 
     def doubt_reading(self, reading: int, error: BaseException) -> None:
-        """Doubt the value as it could not be read, unless it was read since."""
-        if reading >= self._reading_published:
+        """Doubt the value as it could not be read, unless more is known since."""
+        if reading >= max(self._reading_published, self._link_lost):
             self.doubt(error)
 
     def _read(self, value: Any) -> Payload:
@@ -341,35 +338,18 @@ class Authority:
 
         Args:
             error: Why.
-            news: Tell it even though the same kind of error was told last.
+            news: Tell it even though the last one was told just now, and was much the same.
         """
-        kind = type(error).__name__
-        reason = str(error) or kind
-        if isinstance(error, LinkDown):
-            reason = reason.partition("; ")[0]  # when it is tried again is soon no longer true
         with self._publishing:
             old = self.payload
-            same = old.quality == "invalid" and old.extra.get("error_class") == kind
-            if reason == old.reason or (same and not news):
-                return  # the same trouble: its text may count seconds
-            doubtful = old.having(quality="invalid", reason=reason)
-            doubtful.extra = {**old.extra, "error_class": kind}
+            if not self._doubts.is_news(old, error, always=news):
+                return
+            doubtful = old.having(quality="invalid", reason=reason_of(error))
+            doubtful.extra = {**old.extra, "error_class": type(error).__name__}
             self.payload = doubtful
             self._service.broadcast(self._topic, doubtful)
             self.item._callbacks.deliver(doubtful)
-        if isinstance(error, LinkDown):
-            return  # the controller itself has logged it
-        self._trouble_is_logged = self._trouble.warning(
-            "%s cannot be read: %s",
-            self.item.full_key,
-            reason,
-            exc_info=None if isinstance(error, MktlError) else error,
-        )
-
-    def _log_end_of_trouble(self, old: Payload, new: Payload) -> None:
-        if self._trouble_is_logged and old.quality == "invalid" and new.quality != "invalid":
-            self._trouble_is_logged = False
-            _log.info("%s is read again", self.item.full_key)
+        self._doubts.log(error)
 
     def restore(self, payload: Payload, *, saved: bool) -> None:
         """Begin with *payload*, from the description or from disk, without telling anybody."""
@@ -385,12 +365,16 @@ class Authority:
     def poll_once(self) -> None:
         """Do what is due when the item is polled."""
         with self.prioritised("poll"):
-            try:
-                self.item.req_poll()
-            except NotSaved as error:
-                self._service.unsaved.warning("%s", error)
-            except Exception as error:  # again, for an overridden req_poll, which tells nobody
-                self.doubt(error)
+            self.find_out()
+
+    def find_out(self) -> None:
+        """Publish what the hardware says, or that it says nothing; raise nothing."""
+        try:
+            self.item.req_poll()
+        except NotSaved as error:
+            self._service.unsaved.warning("%s", error)
+        except Exception as error:  # again, for an overridden req_poll, which tells nobody
+            self.doubt(error)
 
     def prioritised(self, kind: TurnKind) -> AbstractContextManager[None]:
         """Return a context in which this thread speaks to the controller with that priority."""

@@ -33,7 +33,11 @@ _DESCRIPTIONS: dict[str, dict[str, Any]] = {
         "enumerators": {str(number): name for number, name in enumerate(LINK_STATES)},
         "settable": False,
     },
-    "error": {"description": "The last error.", "type": "string", "settable": False},
+    "error": {
+        "description": "The last failed exchange or connection.",
+        "type": "string",
+        "settable": False,
+    },
     "errors": {
         "description": "Number of failed exchanges and connections since the start.",
         "type": "numeric",

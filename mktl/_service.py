@@ -30,9 +30,10 @@ __all__ = ["Service"]
 
 MOST_WAITING = 50_000
 """Requests that may wait for code of items; beyond them a client is told that we are busy."""
-MOST_WAITING_FOR_A_LINE = {"get": 8, "set": 32, "urgent": 4}
+MOST_WAITING_FOR_A_LINE = {"get": 8, "set": 128, "urgent": 4}
 """Threads that may wait for their turns at one controller: refreshes are quick, a SET that moves
-something may take a minute, and one that stops it must find a thread nevertheless."""
+something may take a minute (a motion controller has up to 128 axes), and one that stops it must
+find a thread nevertheless."""
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Service:
 
     def submit_set(self, item: Item, responder: Responder, job: Callable[[], None]) -> bool:
         """Have *job* answer *responder*, after all earlier SETs of *item*."""
-        return self._submit_answer(_set_kind(item), item, ("set", item), responder, job)
+        return self._submit_answer(_set_kind(item), item, _set_lane(item), responder, job)
 
     def submit_own_set(self, item: Item, job: Callable[[], None]) -> None:
         """Have *job* done after all earlier SETs of *item*.
@@ -100,7 +101,7 @@ class Service:
         Raises:
             Busy: there is too much to do already.
         """
-        self._submit(self._pool(_set_kind(item), item), ("set", item), job)
+        self._submit(self._pool(_set_kind(item), item), _set_lane(item), job)
 
     def _submit_answer(
         self,
@@ -245,3 +246,7 @@ class Service:
 
 def _set_kind(item: Item) -> str:
     return "urgent" if item.urgent else "set"
+
+
+def _set_lane(item: Item) -> Hashable:
+    return "set", item if item.set_order is None else item.set_order

@@ -337,6 +337,10 @@ def _all_numbers(value: Any) -> bool:
     return value is None or is_number(value)
 
 
+def _parsed_format(found: Any) -> formats.Formatter:
+    return formats.parse_format(_fields.check_text(found))
+
+
 def _read_type(reader: FieldReader) -> dict[str, Any]:
     """Read the fields that depend on each other: type, units, format, enumerators and range."""
     item_type = reader.read("type", _fields.check_type)
@@ -349,7 +353,7 @@ def _read_type(reader: FieldReader) -> dict[str, Any]:
     bounds = reader.read("range", _fields.check_bounds)
     if not reader.require("range", bounds is None or number, "is only for items of numbers"):
         bounds = None
-    formatter = reader.read("format", formats.parse_format) if number else None
+    formatter = reader.read("format", _parsed_format) if number else None
     if isinstance(formatter, SexagesimalFormat) and shown:
         right = units.sexagesimal_unit(shown) is not None
         if not reader.require("format", right, "with colons is for units of hours or degrees"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ._reference_names import ReferenceNames
@@ -44,11 +44,14 @@ class Item(ReferenceNames, ActsAsValue):
             without keeping the controller from the others.
         urgent: Whether its SETs go on though as many as can be are under way at its controller:
             those that stop something.
+        set_order: SETs of all items of a daemon that have the same one are carried out in the order
+            in which they came, as those of one item always are; ``None``: only its own.
     """
 
     controller: Any = None
     polled_apart: bool = False
     urgent: bool = False
+    set_order: Hashable = None
 
     def __init__(self, store: Store, key: str, **_reference_options: Any) -> None:
         self.store = store

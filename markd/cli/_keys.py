@@ -46,6 +46,8 @@ def find(
     arguments: Arguments,
     outcome: Outcome,
     wanted: Callable[[dict[str, Any]], bool] = lambda _description: True,
+    *,
+    all_of_store: bool = False,
 ) -> Found:
     """Return what the requests stand for; what they do not find is told and left out.
 
@@ -53,6 +55,7 @@ def find(
         arguments: What was typed.
         outcome: Told what is unknown.
         wanted: Whether an item with this description belongs to a pattern, or to all of a store.
+        all_of_store: Whether a store has in it what begins with ``_``.
     """
     found: Found = {}
     requests = [split(typed, arguments.store) for typed in arguments.requests]
@@ -64,7 +67,8 @@ def find(
             if key and not is_pattern(key):
                 keys: Iterable[str] = [fold(key, "key")]
             else:
-                keys = _matching(store, key, wanted, outcome)
+                hidden = key.startswith("_") or (all_of_store and not key)
+                keys = _matching(store, key or "*", wanted, outcome, hidden=hidden)
         except MktlError as error:
             outcome.failed(f"{name}.{key}" if key else name, error)
             continue
@@ -86,6 +90,8 @@ def _matching(
     pattern: str,
     wanted: Callable[[dict[str, Any]], bool],
     outcome: Outcome,
+    *,
+    hidden: bool,
 ) -> Iterable[str]:
     from fnmatch import fnmatchcase
 
@@ -93,13 +99,10 @@ def _matching(
     if not store.refresh():
         outcome.unanswered(f"nobody answered about {store.name}: this is what was known before")
     known = descriptions(store)
-    # As a shell hides files whose names begin with a dot: "cryo.*" means the instrument.
+    # As a shell hides files whose names begin with a dot: "cryo" and "cryo.*" mean the instrument.
     keys = [
-        key
-        for key in known
-        if not pattern
-        or (fnmatchcase(key, pattern) and key.startswith("_") <= pattern.startswith("_"))
+        key for key in known if fnmatchcase(key, pattern) and (hidden or not key.startswith("_"))
     ]
-    if not keys:
+    if not keys and pattern != "*":
         raise UnknownKey(f"{store.name} has no item that matches {pattern!r}")
     return [key for key in keys if wanted(known[key])]

@@ -19,7 +19,7 @@ __all__ = ["run"]
 def run(arguments: Arguments, outcome: Outcome) -> None:
     """Print descriptions as the daemons give them."""
     described: dict[str, dict[str, Any]] = {}
-    for name, (store, keys) in _keys.find(arguments, outcome).items():
+    for name, (store, keys) in _keys.find(arguments, outcome, all_of_store=True).items():
         for key in keys:
             try:
                 described[f"{name}.{key}"] = store.describe(key)

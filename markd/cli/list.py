@@ -24,7 +24,7 @@ def run(arguments: Arguments, outcome: Outcome) -> None:
     if not arguments.requests and arguments.store is None:
         arguments.requests = _all_stores(arguments)
     rows: dict[str, dict[str, Any]] = {}
-    for name, (store, keys) in _keys.find(arguments, outcome).items():
+    for name, (store, keys) in _keys.find(arguments, outcome, all_of_store=True).items():
         known = _keys.descriptions(store)
         for key in keys:
             rows[f"{name}.{key}"] = known[key] if key in known else store.describe(key)

@@ -113,6 +113,8 @@ def test_stored_and_shown_units_are_told_apart():
         ({"type": "numerc"}, ["type", "'numerc'", "numeric array", "did you mean 'numeric'?"]),
         ({"type": 3}, ["type", "3"]),
         ({"type": "numeric", "format": "%q"}, ["format", "'%q'", "%.3f"]),
+        ({"type": "numeric", "format": 3}, ["format", "must be a text", "3"]),
+        ({"type": "numeric array", "format": {"a": 1}}, ["format", "must be a text"]),
         ({"type": "numeric", "format": "%d:%02d", "units": "K"}, ["format", "hours or degrees"]),
         ({"type": "numeric", "units": 5}, ["units", "5"]),
         ({"type": "numeric", "units": {"formatted": "K"}}, ["units"]),
