@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from simulators._names import unknown_name
 from simulators._quantities import flag, number
@@ -128,6 +128,12 @@ class PfeifferTpg36x(Device):
         self._chance = random.Random(seed)
         self._measure()
         self._quantities = _quantities(self)
+
+    @classmethod
+    def made_for(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Be the model that the instrument file names."""
+        model = settings.get("model")
+        return {"model": model.upper()} if isinstance(model, str) else {}
 
     # -- messages ----------------------------------------------------------------------------
 

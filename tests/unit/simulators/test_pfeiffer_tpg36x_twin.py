@@ -479,3 +479,9 @@ def test_another_instrument_can_be_pretended(sim: Simulator, connect: Callable[.
     host = connect(sim.url)
     sim.fault("wrong-identity", identity="ACME,1,2,3,4")
     assert handshake(host, "AYT") == "ACME,1,2,3,4"
+
+
+def test_it_is_the_model_that_an_instrument_file_names() -> None:
+    small = PfeifferTpg36x(**PfeifferTpg36x.made_for({"model": "tpg362"}))
+    assert len(small.channels) == 2
+    assert len(PfeifferTpg36x(**PfeifferTpg36x.made_for({})).channels) == 6
