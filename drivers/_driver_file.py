@@ -28,6 +28,7 @@ __all__ = ["GENERIC", "DriverFile", "is_driver_file", "read_driver_file", "read_
 GENERIC = ("text", "modbus")
 """The drivers that take the protocol as data."""
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9_.:+-]+")
+_SIGNED = re.compile(r"[-+]0(?:x(?:_?[0-9A-Fa-f])+|o(?:_?[0-7])+|b(?:_?[01])+)")
 _TOML_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 
 
@@ -100,6 +101,19 @@ def read_toml(text: str, *, file: str | None = None) -> tuple[dict[str, Any] | N
         report = Report({("",): line}, file=file)
         words = _TOML_PLACE.sub("", str(error))
         where = f" (column {match[2]})" if match and match[2] else ""
-        report.problem(("",), f"is not TOML: {words[:1].lower()}{words[1:]}{where}")
+        hint = _hint(text, int(match[1]), int(match[2])) if where and match else ""
+        report.problem(("",), f"is not TOML: {words[:1].lower()}{words[1:]}{where}{hint}")
         return None, report
     return content, Report(line_numbers(text), file=file)
+
+
+def _hint(text: str, line: int, column: int) -> str:
+    """Return what to write instead of what no TOML parser takes, where we know that."""
+    # It takes the sign and the 0 as the number, and trips over what comes then.
+    number = _SIGNED.match(text.split("\n")[line - 1], max(0, column - 3))
+    if number is None:
+        return ""
+    return (
+        f": TOML has no sign before a hexadecimal, octal or binary number: write "
+        f"{int(number[0], 0)} for {number[0]}"
+    )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from numbers import Real
 
 from drivers._suggest import suggestion
+from drivers.controller import NoNumber
 from drivers.framing import TerminatedReplies
 from drivers.settings import LineSettings
 from mktl.errors import BadValue, ConfigurationError
@@ -34,7 +35,6 @@ __all__ = [
     "UNCLEAR_STATE",
     "XP",
     "LineFeedReplies",
-    "NoNumber",
     "Registers",
     "Setting",
     "Status",
@@ -211,10 +211,6 @@ class LineFeedReplies(TerminatedReplies):
         """Return the oldest complete reply, without CR at its end."""
         reply = super().next_reply()
         return None if reply is None else reply.removesuffix(b"\r")
-
-
-class NoNumber(ValueError):
-    """Dashes, where a number should be: there is no value."""
 
 
 def to_status(text: str) -> Status:

@@ -7,6 +7,7 @@ from typing import Any
 
 from drivers import _julabo as ju
 from drivers._block_plan import Block
+from drivers._channel_words import item_fields, texts_of
 from drivers.channel import Channel
 from drivers.julabo import Julabo
 
@@ -37,14 +38,14 @@ def blocks_of(unit: Julabo) -> tuple[Block, ...]:
 def _readings(unit: Julabo) -> Iterator[Channel]:
     yield Channel(
         "temperature",
-        _item("Temperature of the bath", **_CELSIUS),
+        item_fields("Temperature of the bath", **_CELSIUS),
         unit.bath_temperature_c,
         poll_s=_FAST_S,
         **_QUERY,
     )
     yield Channel(
         "power",
-        _item("Heating power; negative when it cools", units="percent", format="%.1f"),
+        item_fields("Heating power; negative when it cools", units="percent", format="%.1f"),
         unit.heating_percent,
         **_QUERY,
     )
@@ -52,22 +53,22 @@ def _readings(unit: Julabo) -> Iterator[Channel]:
         ("temperature.external", "Temperature of the external Pt100", unit.external_temperature_c),
         ("temperature.safety", "Temperature of the safety sensor", unit.safety_temperature_c),
     ):
-        yield Channel(path, _item(description, **_CELSIUS), read, **_QUERY)
+        yield Channel(path, item_fields(description, **_CELSIUS), read, **_QUERY)
     for path, description, read in (
         ("excess", "Setting of the excess temperature protection", unit.excess_temperature_c),
         ("limit.high", "High warning limit", unit.high_limit_c),
         ("limit.low", "Low warning limit", unit.low_limit_c),
     ):
-        yield Channel(path, _item(description, **_CELSIUS), read, poll_s=_SLOW_S, **_QUERY)
+        yield Channel(path, item_fields(description, **_CELSIUS), read, poll_s=_SLOW_S, **_QUERY)
 
 
 def _status(unit: Julabo) -> Iterator[Channel]:
     yield Channel(
         "status",
-        _item(
+        item_fields(
             "Who commands the unit, and whether it runs; or that it has an alarm",
             "enumerated",
-            enumerators=_texts(
+            enumerators=texts_of(
                 {
                     **ju.STATES,
                     ju.ALARM_STATE: "Alarm",
@@ -81,10 +82,10 @@ def _status(unit: Julabo) -> Iterator[Channel]:
     )
     yield Channel(
         "alarm",
-        _item(
+        item_fields(
             "The alarm or warning that the unit gives as its status",
             "enumerated",
-            enumerators=_texts(
+            enumerators=texts_of(
                 {ju.NO_ALARM: "None", **ju.ALARMS, ju.OTHER_ALARM: "Another one: see status.text"}
             ),
         ),
@@ -94,14 +95,14 @@ def _status(unit: Julabo) -> Iterator[Channel]:
     )
     yield Channel(
         "status.text",
-        _item("Status in the words of the unit", "string"),
+        item_fields("Status in the words of the unit", "string"),
         lambda: unit.unit_status().text,
         poll_s=_FAST_S,
         **_STATUS_QUERY,
     )
     yield Channel(
         "identity",
-        _item("Model and version of the firmware", "string"),
+        item_fields("Model and version of the firmware", "string"),
         unit.identity,
         poll_s=None,
         sent_bytes=8,
@@ -112,17 +113,17 @@ def _status(unit: Julabo) -> Iterator[Channel]:
 def _settings(unit: Julabo) -> Iterator[Channel]:
     yield Channel(
         "setpoint",
-        _item("Set-point 1", range=[-273.15, 999.99], **_CELSIUS),
+        item_fields("Set-point 1", range=[-273.15, 999.99], **_CELSIUS),
         unit.setpoint_c,
         unit.set_setpoint_c,
         **_QUERY,
     )
     yield Channel(
         "setpoint.active",
-        _item(
+        item_fields(
             "The set-point that is in force",
             "enumerated",
-            enumerators=_texts({index: f"Set-point {index + 1}" for index in range(3)}),
+            enumerators=texts_of({index: f"Set-point {index + 1}" for index in range(3)}),
         ),
         unit.active_setpoint,
         unit.set_active_setpoint,
@@ -130,10 +131,10 @@ def _settings(unit: Julabo) -> Iterator[Channel]:
     )
     yield Channel(
         "running",
-        _item(
+        item_fields(
             "Whether the unit circulates and controls",
             "boolean",
-            enumerators=_texts({0: "Stopped", 1: "Running"}),
+            enumerators=texts_of({0: "Stopped", 1: "Running"}),
         ),
         unit.running,
         unit.set_running,
@@ -142,10 +143,10 @@ def _settings(unit: Julabo) -> Iterator[Channel]:
     )
     yield Channel(
         "control",
-        _item(
+        item_fields(
             "The sensor that is controlled with",
             "boolean",
-            enumerators=_texts({0: "Internal", 1: "External"}),
+            enumerators=texts_of({0: "Internal", 1: "External"}),
         ),
         unit.external_control,
         unit.set_external_control,
@@ -153,7 +154,7 @@ def _settings(unit: Julabo) -> Iterator[Channel]:
     )
     yield Channel(
         "pump",
-        _item("Stage of the pump, 1 to 4", format="%d", range=[1, 4]),
+        item_fields("Stage of the pump, 1 to 4", format="%d", range=[1, 4]),
         unit.pump_stage,
         unit.set_pump_stage,
         **_QUERY,
@@ -168,21 +169,13 @@ def _controller(unit: Julabo) -> Iterator[Channel]:
     ):
         yield Channel(
             path,
-            _item(description, format=format_, range=bounds),
+            item_fields(description, format=format_, range=bounds),
             read,
             write,
             _SLOW_S,
             sent_bytes=10,
             received_bytes=7,
         )
-
-
-def _item(description: str, kind: str = "numeric", **fields: Any) -> dict[str, Any]:
-    return {"description": description, "type": kind, **fields}
-
-
-def _texts(names: dict[int, str]) -> dict[str, str]:
-    return {str(number): text for number, text in names.items()}
 
 
 _ALL = (_readings, _status, _settings, _controller)

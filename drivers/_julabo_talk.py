@@ -20,7 +20,6 @@ from mktl.errors import (
     DeviceError,
     DeviceRefused,
     DeviceTimeout,
-    InvalidReading,
     ProtocolMismatch,
     WrongDevice,
 )
@@ -126,6 +125,10 @@ class JulaboTalk(Controller):
         """Whether *text* is a query: all but ``out_...``."""
         return bool(text) and not text.lower().startswith("out_")
 
+    def is_query(self, text: str) -> bool:
+        """Whether *text* surely changes nothing: all that is answered only asks."""
+        return self.replies_to(text)
+
     def raw(self, text: str) -> str:
         """Send *text*, in lower case, and return the reply; empty for a command.
 
@@ -209,20 +212,11 @@ class JulaboTalk(Controller):
                 self._told_all = False
                 raise
             try:
-                yield reply
-            except DeviceError:
-                raise
-            except ju.NoNumber as error:
-                raise InvalidReading(f"{self.label}: asked {query!r}: {error}") from error
-            except ValueError as error:
+                with self._understanding(query, reply):
+                    yield reply
+            except ProtocolMismatch:
                 self._told_all = False
-                raise self._mismatch(query, reply, error) from error
-
-    def _mismatch(self, query: str, reply: str, error: ValueError) -> ProtocolMismatch:
-        return ProtocolMismatch(
-            f"{self.label}: asked {query!r}, and {reply!r} came back: {error}; the line is put "
-            f"back in step before anything else is sent"
-        )
+                raise
 
     def _unanswered(self, query: str, error: DeviceTimeout) -> DeviceError:
         """Return the error to raise for a query without an answer, after a look at the status."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from drivers import _lakeshore336 as ls
 from drivers._block_plan import Block
+from drivers._channel_words import item_fields, texts_of
 from drivers.channel import Channel
 from drivers.lakeshore336 import LakeShore336
 from mktl.errors import BadValue
@@ -55,11 +56,17 @@ def _channels_of(tc: LakeShore336) -> tuple[Channel, ...]:
         *(channel for of in _OF_OUTPUT for output in ls.OUTPUTS for channel in of(tc, output)),
         Channel(
             "operation",
-            _item("Operational status", "mask", enumerators=_texts(ls.OPERATION_BITS, none=True)),
+            item_fields(
+                "Operational status", "mask", enumerators=texts_of(ls.OPERATION_BITS, none=True)
+            ),
             tc.operation_status,
         ),
         Channel(
-            "identity", _item("Maker, model, serial, firmware", "string"), tc.identity, None, None
+            "identity",
+            item_fields("Maker, model, serial, firmware", "string"),
+            tc.identity,
+            None,
+            None,
         ),
     )
 
@@ -67,28 +74,28 @@ def _channels_of(tc: LakeShore336) -> tuple[Channel, ...]:
 def _of_input(tc: LakeShore336, letter: str) -> Iterator[Channel]:
     yield Channel(
         f"temperature.{letter}",
-        _item(f"Temperature of input {letter}", units="kelvin", format="%.3f"),
+        item_fields(f"Temperature of input {letter}", units="kelvin", format="%.3f"),
         partial(tc.temperature_k, letter),
         poll_s=_FAST_S,
     )
     yield Channel(
         f"sensor.{letter}",
-        _item(f"Reading of input {letter} in volts or ohms, by sensor", format="%.4f"),
+        item_fields(f"Reading of input {letter} in volts or ohms, by sensor", format="%.4f"),
         partial(tc.sensor_units, letter),
     )
     yield Channel(
         f"status.{letter}",
-        _item(
+        item_fields(
             f"Reading status of input {letter}",
             "mask",
-            enumerators=_texts(ls.READING_BITS, none=True),
+            enumerators=texts_of(ls.READING_BITS, none=True),
         ),
         partial(tc.reading_status, letter),
         poll_s=_FAST_S,
     )
     yield Channel(
         f"alarm.{letter}",
-        _item(
+        item_fields(
             f"Alarms of input {letter}",
             "mask",
             enumerators={"None": "None", "0": "High", "1": "Low"},
@@ -100,7 +107,7 @@ def _of_input(tc: LakeShore336, letter: str) -> Iterator[Channel]:
 def _of_input_setup(tc: LakeShore336, letter: str) -> Iterator[Channel]:
     yield Channel(
         f"limit.{letter}",
-        _item(
+        item_fields(
             f"Temperature of input {letter} above which all heaters shut off; 0: none",
             units="kelvin",
             format="%.2f",
@@ -112,15 +119,15 @@ def _of_input_setup(tc: LakeShore336, letter: str) -> Iterator[Channel]:
     )
     yield Channel(
         f"name.{letter}",
-        _item(f"Name of input {letter}, up to 15 characters", "string"),
+        item_fields(f"Name of input {letter}, up to 15 characters", "string"),
         partial(tc.sensor_name, letter),
         partial(tc.set_sensor_name, letter),
         _SLOW_S,
     )
     yield Channel(
         f"type.{letter}",
-        _item(
-            f"Kind of sensor on input {letter}", "enumerated", enumerators=_texts(ls.SENSOR_TYPES)
+        item_fields(
+            f"Kind of sensor on input {letter}", "enumerated", enumerators=texts_of(ls.SENSOR_TYPES)
         ),
         lambda: tc.input_type(letter).sensor_type,
         poll_s=_SLOW_S,
@@ -130,27 +137,27 @@ def _of_input_setup(tc: LakeShore336, letter: str) -> Iterator[Channel]:
 def _of_output(tc: LakeShore336, output: int) -> Iterator[Channel]:
     yield Channel(
         f"range.{output}",
-        _item(
+        item_fields(
             f"Heater range of output {output}",
             "enumerated",
-            enumerators=_texts(ls.ranges_of(output)),
+            enumerators=texts_of(ls.ranges_of(output)),
         ),
         partial(tc.heater_range, output),
         partial(tc.set_heater_range, output),
     )
     yield Channel(
         f"{'heater' if output in _HEATERS else 'analog'}.{output}",
-        _item(f"Output {output}, of full scale", units="percent", format="%.1f"),
+        item_fields(f"Output {output}, of full scale", units="percent", format="%.1f"),
         partial(tc.heater_percent, output),
         poll_s=_FAST_S,
     )
     if output in _HEATERS:
         yield Channel(
             f"fault.{output}",
-            _item(
+            item_fields(
                 f"Heater fault of output {output}; reading it clears it in the instrument",
                 "enumerated",
-                enumerators=_texts(ls.HEATER_FAULTS),
+                enumerators=texts_of(ls.HEATER_FAULTS),
             ),
             partial(tc.heater_fault, output),
         )
@@ -159,7 +166,7 @@ def _of_output(tc: LakeShore336, output: int) -> Iterator[Channel]:
 def _of_output_setup(tc: LakeShore336, output: int) -> Iterator[Channel]:
     yield Channel(
         f"manual.{output}",
-        _item(
+        item_fields(
             f"Manual output {output}",
             units="percent",
             format="%.2f",
@@ -170,16 +177,16 @@ def _of_output_setup(tc: LakeShore336, output: int) -> Iterator[Channel]:
     )
     yield Channel(
         f"mode.{output}",
-        _item(f"Mode of output {output}", "enumerated", enumerators=_texts(ls.MODES)),
+        item_fields(f"Mode of output {output}", "enumerated", enumerators=texts_of(ls.MODES)),
         lambda: tc.output_mode(output).mode,
         partial(_set_mode, tc, output),
     )
     yield Channel(
         f"input.{output}",
-        _item(
+        item_fields(
             f"Control input of output {output}",
             "enumerated",
-            enumerators=_texts(dict(enumerate(("None", *ls.INPUTS)))),
+            enumerators=texts_of(dict(enumerate(("None", *ls.INPUTS)))),
         ),
         partial(_control_input, tc, output),
         partial(_set_control_input, tc, output),
@@ -189,13 +196,15 @@ def _of_output_setup(tc: LakeShore336, output: int) -> Iterator[Channel]:
 def _of_loop(tc: LakeShore336, output: int) -> Iterator[Channel]:
     yield Channel(
         f"setpoint.{output}",
-        _item(f"Set-point of output {output}", units="kelvin", format="%.3f", range=[0, 2000]),
+        item_fields(
+            f"Set-point of output {output}", units="kelvin", format="%.3f", range=[0, 2000]
+        ),
         partial(tc.setpoint_k, output),
         partial(tc.set_setpoint_k, output),
     )
     yield Channel(
         f"pid.{output}",
-        _item(
+        item_fields(
             f"P (0.1 to 1000), I (0.1 to 1000) and D (0 to 200) of output {output}",
             "numeric array",
             format="%.1f",
@@ -208,7 +217,7 @@ def _of_loop(tc: LakeShore336, output: int) -> Iterator[Channel]:
     ):
         yield Channel(
             f"{letter}.{output}",
-            _item(f"{letter.upper()} of output {output}", format="%.1f", range=[low, high]),
+            item_fields(f"{letter.upper()} of output {output}", format="%.1f", range=[low, high]),
             partial(_pid_term, tc, output, index),
             partial(_set_pid_term, tc, output, index),
         )
@@ -217,13 +226,15 @@ def _of_loop(tc: LakeShore336, output: int) -> Iterator[Channel]:
 def _of_ramp(tc: LakeShore336, output: int) -> Iterator[Channel]:
     yield Channel(
         f"ramp.{output}.enabled",
-        _item(f"Whether set-point {output} ramps", "boolean", enumerators={"0": "Off", "1": "On"}),
+        item_fields(
+            f"Whether set-point {output} ramps", "boolean", enumerators={"0": "Off", "1": "On"}
+        ),
         lambda: tc.ramp(output).enabled,
         partial(_set_ramp_enabled, tc, output),
     )
     yield Channel(
         f"ramp.{output}.rate",
-        _item(
+        item_fields(
             f"Ramp rate of set-point {output}, 0.1 to 100; 0: at once",
             units="kelvin/minute",
             format="%.1f",
@@ -234,7 +245,7 @@ def _of_ramp(tc: LakeShore336, output: int) -> Iterator[Channel]:
     )
     yield Channel(
         f"ramping.{output}",
-        _item(f"Whether set-point {output} is moving", "boolean"),
+        item_fields(f"Whether set-point {output} is moving", "boolean"),
         partial(tc.ramping, output),
         poll_s=_FAST_S,
     )
@@ -284,15 +295,6 @@ def _set_ramp_rate(tc: LakeShore336, output: int, rate_k_per_min: float) -> None
     with tc.turn():
         enabled = tc.ramp(output).enabled
         tc.set_ramp(output, enabled=enabled, rate_k_per_min=rate_k_per_min)
-
-
-def _item(description: str, kind: str = "numeric", **fields: Any) -> dict[str, Any]:
-    return {"description": description, "type": kind, **fields}
-
-
-def _texts(names: dict[int, str], *, none: bool = False) -> dict[str, str]:
-    texts = {str(number): text for number, text in names.items()}
-    return {"None": "None", **texts} if none else texts
 
 
 _OF_OUTPUT = (_of_output, _of_output_setup, _of_loop, _of_ramp)

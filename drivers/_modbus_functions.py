@@ -13,9 +13,9 @@ from drivers import _modbus_pdu as pdus
 from drivers._modbus_settings import NAMES, ModbusSettings, Restored, check_restore, check_settings
 from drivers._modbus_sync import ModbusSync
 from drivers.base import ControllerBase
+from drivers.exchanged import Exchanged
 from drivers.framing.modbus import EXCEPTION, MbapFraming, RtuFraming, mbap_frame, rtu_frame
 from drivers.identity import Synchroniser
-from drivers.line import Exchanged
 from drivers.ports import Port, PortDefaults, port_for_url, split_unit
 from drivers.ports.serial import SerialSettings
 from drivers.settings import LineSettings
@@ -26,6 +26,7 @@ from mktl.errors import (
     DeviceRefused,
     DeviceTimeout,
     LinkDown,
+    ProtocolMismatch,
 )
 
 __all__ = ["ModbusFunctions", "Refusal"]
@@ -38,6 +39,7 @@ _GAP_CHARS = 3.5
 _LEAST_GAP_S = 0.00175
 _AFTER_BROADCAST_S = 0.1
 _READS = (1, 2, 3, 4)
+_QUERIES = (*_READS, 8)
 
 # One row of numbers for all units: several of them share a connection, and so its late replies.
 _transactions = itertools.count(1)
@@ -166,6 +168,8 @@ class ModbusFunctions(ControllerBase):
         refusal = self._request(pdu, partial(pdus.write_reply, pdu))
         if refusal is not None:
             raise DeviceRefused(refusal.text)
+        if not self._someone_answers:
+            self._exclude_echo(pdu)
 
     def raw(self, text: str) -> str:
         """Send the function code and data that *text* has in hex, and return those of the reply.
@@ -197,6 +201,8 @@ class ModbusFunctions(ControllerBase):
         own = {name: settings.pop(name) for name in NAMES if name in settings}
         self.modbus = check_settings(own, self.modbus_defaults)
         line = self.line_defaults.updated(settings)
+        # What the line itself sends back has no place among numbered replies, or is read away.
+        self._no_echo = self._someone_answers = self._numbered or self.modbus.echo
         if self._numbered:
             return replace(line, framing=MbapFraming)
         gap_s = max(_GAP_CHARS * self._port(self._url)[0].char_s, _LEAST_GAP_S)
@@ -227,7 +233,7 @@ class ModbusFunctions(ControllerBase):
         """Return a line that says in words what was asked, and in hex what came back."""
         pdu = exchange.sent[7:] if self._numbered else exchange.sent[1:-2]
         back = exchange.error or (exchange.received or b"").hex(" ")
-        text = f"{pdus.function_text(pdu)}: {pdu.hex(' ')} -> {back}".rstrip()
+        text = f"{self._asked(pdu)}: {pdu.hex(' ')} -> {back}".rstrip()
         return f"{text}  ({exchange.took_s * 1000:.1f} ms)"
 
     # --- inside -----------------------------------------------------------------------------------
@@ -251,11 +257,28 @@ class ModbusFunctions(ControllerBase):
         """Whether requests and replies have transaction numbers."""
         return self._url.lower().startswith("modbus+tcp://")
 
+    def _asked(self, pdu: bytes) -> str:
+        return pdus.function_text(pdu, self.modbus.defaults.numbering)
+
     def _frame(self, pdu: bytes) -> bytes:
         assert self.unit is not None
         if self._numbered:
             return mbap_frame(next(_transactions), self.unit, pdu)
         return rtu_frame(self.unit, pdu)
+
+    def _exclude_echo(self, pdu: bytes) -> None:
+        """See that *pdu* was answered by somebody: an echo looks as if a write was carried out.
+
+        Raises:
+            ProtocolMismatch: the line sends back what it is told.
+        """
+        try:
+            self._exchange(pdus.read("holding", 0, 1), None)
+        except DeviceTimeout:
+            self._someone_answers = True  # an echo would have come
+        except ProtocolMismatch as error:
+            error.args = (f"{self._asked(pdu)}: nothing shows that anybody heard it: {error}",)
+            raise
 
     def _request(self, pdu: bytes, check: Callable[[bytes], Result]) -> Result | Refusal:
         """Send *pdu* until the unit is not busy; return what *check* makes of the reply."""
@@ -269,7 +292,7 @@ class ModbusFunctions(ControllerBase):
                 if not reply[0] & EXCEPTION:
                     return check(reply)
             code = reply[1]
-            text = f"{self.label}: {pdus.function_text(pdu)}: {pdus.exception_text(code)}"
+            text = f"{self.label}: {self._asked(pdu)}: {pdus.exception_text(code)}"
             if code == _ACKNOWLEDGE and pdu[0] not in _READS:
                 raise DeviceTimeout(f"{text}; it may or may not be carried out in time")
             if code not in _BUSY or deadline - time.monotonic() < 2 * _BUSY_WAIT_S:
@@ -280,11 +303,16 @@ class ModbusFunctions(ControllerBase):
         if self.is_broadcast:
             raise BadValue(f"{self.label}: unit 0 is all of them, and none of them answers")
         try:
-            reply = self._line.exchange(self._frame(pdu), timeout_s=timeout_s)
+            reply = self._line.exchange(
+                self._frame(pdu), timeout_s=timeout_s, query=pdu[0] in _QUERIES
+            )
         except LinkDown:
+            self._someone_answers = self._no_echo
             raise
         except DeviceError as error:
-            error.args = (f"{pdus.function_text(pdu)}: {error}",)
+            self._someone_answers = self._no_echo
+            error.args = (f"{self._asked(pdu)}: {error}",)
             raise
         self._sync.answered()
+        self._someone_answers = self._someone_answers or reply != pdu
         return reply

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from drivers._modbus_address import number_of, row_text
 from mktl.errors import BadValue, ProtocolMismatch
 
 __all__ = [
@@ -37,6 +38,9 @@ _MOST_WRITTEN_BITS = 1968
 
 FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 """Function code that reads each table."""
+
+_TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
+_TABLES |= {5: "coil", 6: "holding", 15: "coil", 16: "holding", 22: "holding"}
 
 EXCEPTIONS = {
     1: "illegal function",
@@ -70,15 +74,21 @@ def exception_text(code: int) -> str:
     return f"{EXCEPTIONS.get(code, 'an unknown reason')} (exception {code})"
 
 
-def function_text(pdu: bytes) -> str:
-    """Return what *pdu*, a request, asks for, as error texts show it."""
+def function_text(pdu: bytes, numbering: str = "protocol") -> str:
+    """Return what *pdu*, a request, asks for, as error texts show it.
+
+    Addresses are as a file with *numbering* has them; if that differs, those on the wire too.
+    """
     name = _NAMES.get(pdu[0])
     if name is None or len(pdu) < 5 or pdu[0] == 8:
         return f"request {pdu.hex(' ')}"
     address, second = struct.unpack_from(">HH", pdu, 1)
-    if pdu[0] in (1, 2, 3, 4, 15, 16) and second > 1:
-        return f"{name} {address} to {address + second - 1}"
-    return f"{name} {address}"
+    count = max(1, second) if pdu[0] in (1, 2, 3, 4, 15, 16) else 1
+    wire = row_text(address, address + count, " to ")
+    if numbering == "protocol":
+        return f"{name} {wire}"
+    number = number_of(_TABLES[pdu[0]], address, numbering)
+    return f"{name} {row_text(number, number + count, ' to ')} ({wire} on the wire)"
 
 
 def read(table: str, address: int, count: int) -> bytes:

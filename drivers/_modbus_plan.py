@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from drivers._modbus_pdu import MOST_BITS, MOST_REGISTERS
@@ -49,6 +49,13 @@ class Limits:
         """Whether an address from *start* up to *end* must not be read."""
         holes = (self.holes or {}).get(table, ())
         return any(start <= last and first < end for first, last in holes)
+
+    def with_holes(self, spans: Iterable[Span]) -> Limits:
+        """Return the same with *spans* as holes too."""
+        holes = dict(self.holes or {})
+        for span in spans:
+            holes[span.table] = (*holes.get(span.table, ()), (span.start, span.end - 1))
+        return replace(self, holes=holes)
 
 
 @dataclass(frozen=True, slots=True)

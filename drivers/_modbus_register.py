@@ -7,19 +7,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
+from drivers._modbus_address import MODICON_TABLES, NUMBERINGS, number_of, place_text
 from drivers._modbus_pdu import MOST_BITS, MOST_REGISTERS
 from drivers._modbus_types import BIT_TABLES, TABLES, TYPES, Register
 from drivers._suggest import suggestion
 from drivers.base import BadItem
 
-__all__ = ["NUMBERINGS", "ORDERS", "REGISTER_KEYS", "WRITES", "Defaults", "Place", "check_place"]
+__all__ = ["ORDERS", "REGISTER_KEYS", "WRITES", "Defaults", "Place", "check_place"]
 
 ORDERS = ("big", "little")
-NUMBERINGS = ("protocol", "one-based", "modicon")
 WRITES = ("auto", "single", "multiple", "mask")
 REGISTER_KEYS = (
     "table",
     "address",
+    "numbering",
     "type",
     "words",
     "bytes",
@@ -33,12 +34,13 @@ REGISTER_KEYS = (
     "write",
     "write_table",
     "write_address",
+    "readable",
     "read_back",
     "repeat",
 )
 """Keys of a table that says where a value is."""
-_MODICON = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 _WHOLE_TYPES = ("uint16",)
+_NOWHERE = ("", None, None)
 Hole = tuple[int, int]
 
 
@@ -68,12 +70,23 @@ class Place:
     """Table that is written."""
     write_address: int
     """First address that is written."""
+    write_number: int | None = None
+    """What the file calls that address; ``None``: as it is on the wire."""
     write: str = "auto"
     """Function codes that write: one of :data:`WRITES`."""
+    readable: bool = True
+    """Whether the device lets it be read at all."""
     read_back: bool = False
     """Whether a write is read back, and compared."""
     repeat: bool = True
     """Whether a write that was lost may be sent once more."""
+
+    @property
+    def written_at(self) -> str:
+        """Where it is written, as error texts show it."""
+        start = self.write_address
+        end = start + self.register.width
+        return place_text(self.write_table, start, end, self.write_number)
 
 
 def check_place(table: Any, defaults: Defaults, *, field: str = "register") -> Place:
@@ -94,13 +107,14 @@ class _Reader:
         self._table = table
         self._defaults = defaults
         self._field = field
+        self._numbering = self._choice("numbering", NUMBERINGS, defaults.numbering)
         for key in table:
             if key not in REGISTER_KEYS:
                 self._refuse(key, f"unknown key: {suggestion(key, REGISTER_KEYS)}")
 
     def place(self) -> Place:
         """Return all of it."""
-        table, address = self._address("table", "address")
+        table, address, number = self._address("table", "address")
         of_bits = table in BIT_TABLES
         type_ = self._choice("type", TYPES, "bool" if of_bits else "uint16")
         if of_bits and type_ != "bool":
@@ -108,6 +122,7 @@ class _Reader:
         register = Register(
             table=table,
             address=address,
+            number=number,
             type=type_,
             word_order=self._choice("words", ORDERS, self._defaults.word_order),
             byte_order=self._choice("bytes", ORDERS, self._defaults.byte_order),
@@ -135,9 +150,35 @@ class _Reader:
             self._refuse("count", f"takes {register.width}, and one read gives {most} at most")
         if register.end > 0x10000:
             self._refuse("address", f"ends at {register.end - 1}, and 65535 is the last one")
+        self._check_holes(register)
+        self._check_invalid(register)
+
+    def _check_holes(self, register: Register) -> None:
+        if not self._flag("readable", True):
+            return  # it is never read, and so in no hole
         for low, high in (self._defaults.holes or {}).get(register.table, ()):
             if register.address <= high and low < register.end:
-                self._refuse("address", f"{register.place} is in the hole {low} to {high}")
+                first = number_of(register.table, low, self._defaults.numbering)
+                self._refuse(
+                    "address",
+                    f"{register.place} is in the hole {first} to {first + high - low}, and an item "
+                    "reads its address; one that can only be written says readable = false",
+                )
+
+    def _check_invalid(self, register: Register) -> None:
+        """Refuse numbers that cannot be in the register, or of which nobody knows where."""
+        if register.single_bit and {0, 1}.intersection(register.invalid):
+            self._refuse("invalid", "a bit is 0 or 1, and both are values; say it of the register")
+        if register.bits is None:
+            return
+        wrong = [one for one in register.invalid if one not in range(0x10000)]
+        if wrong:
+            low, high = register.bits
+            self._refuse(
+                "invalid",
+                f"{wrong[0]} can be neither in bits {low} to {high} (0 to {register.most}) nor in "
+                "the register (0 to 65535)",
+            )
 
     def _plain(self, key: str, wrong: bool) -> None:
         if wrong and key in self._table:
@@ -161,9 +202,14 @@ class _Reader:
         return replace(register, bits=(bits[0], bits[1]))
 
     def _written(self, register: Register) -> Place:
-        table, address = register.table, register.address
+        table, address, number = register.table, register.address, register.number
+        readable = self._flag("readable", True)
         if "write_table" in self._table or "write_address" in self._table:
-            table, address = self._address("write_table", "write_address", (table, address))
+            if not readable:
+                self._refuse("readable", "false is for where it is written: `address` says that")
+            table, address, number = self._address(
+                "write_table", "write_address", (table, address, number)
+            )
             self._check_same_kind(register, table)
         if address + register.width > 0x10000:
             self._refuse("write_address", "ends beyond 65535, the last one")
@@ -174,14 +220,24 @@ class _Reader:
             self._refuse("write", f"single writes one, and this takes {register.width}")
         if not write:
             write = self._default_write(register)
+        if not readable and register.bits is not None and write != "mask":
+            self._refuse("write", "must be mask: otherwise the rest of it has to be read first")
         return Place(
             register=register,
             write_table=table,
             write_address=address,
+            write_number=number,
             write=write,
-            read_back=self._flag("read_back", False),
+            readable=readable,
+            read_back=self._read_back(readable),
             repeat=self._flag("repeat", True),
         )
+
+    def _read_back(self, readable: bool) -> bool:
+        read_back = self._flag("read_back", False)
+        if read_back and not readable:
+            self._refuse("read_back", "cannot be where readable = false")
+        return read_back
 
     def _default_write(self, register: Register) -> str:
         """Return the way that the controller writes, where it can be done with this one."""
@@ -197,17 +253,20 @@ class _Reader:
     # --- single keys ------------------------------------------------------------------------------
 
     def _address(
-        self, table_key: str, key: str, default: tuple[str | None, int | None] = (None, None)
-    ) -> tuple[str, int]:
-        table = self._choice(table_key, TABLES, default[0] or "")
+        self, table_key: str, key: str, default: tuple[str, int | None, int | None] = _NOWHERE
+    ) -> tuple[str, int, int | None]:
+        """Return table, protocol address, and what the file calls it."""
+        table = self._choice(table_key, TABLES, default[0])
         if key not in self._table and default[1] is not None:
-            return table, default[1]
+            if table == default[0]:
+                return default[0], default[1], default[2]
+            return table, default[1], number_of(table, default[1], self._numbering)
         if key not in self._table:
             self._refuse(key, "is missing")
         number = self._table[key]
         if isinstance(number, bool) or not isinstance(number, int):
             self._refuse(key, f"must be a whole number, not {number!r}")
-        numbering = self._defaults.numbering
+        numbering = self._numbering
         if numbering == "modicon":
             found, address = self._modicon(key, number)
             if table_key in self._table and found != table:
@@ -220,12 +279,12 @@ class _Reader:
         if not 0 <= address <= 0xFFFF:
             first = 1 if numbering == "one-based" else 0
             self._refuse(key, f"must be {first} to {first + 0xFFFF}, not {number}")
-        return table, address
+        return table, address, number
 
     def _modicon(self, key: str, number: int) -> tuple[str, int]:
         """Return table and protocol address of 40001 (five digits) or 400001 (six)."""
         digits = f"{number:06d}" if number > 99999 else f"{number:05d}"
-        table, address = _MODICON.get(digits[0]), int(digits[1:]) - 1
+        table, address = MODICON_TABLES.get(digits[0]), int(digits[1:]) - 1
         if number < 1 or len(digits) > 6 or table is None or not 0 <= address <= 0xFFFF:
             self._refuse(key, f"must be like 1, 10001, 30001 or 40001 (modicon), not {number}")
         return table, address

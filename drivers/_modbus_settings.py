@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from drivers._modbus_address import NUMBERINGS
 from drivers._modbus_pdu import MOST_BITS, MOST_REGISTERS
 from drivers._modbus_plan import Limits
-from drivers._modbus_register import NUMBERINGS, ORDERS, WRITES, Defaults, Place, check_place
+from drivers._modbus_register import ORDERS, WRITES, Defaults, Place, check_place
 from drivers._modbus_sync import Expected
 from drivers._modbus_types import TABLES
 from mktl.errors import BadValue, ConfigurationError
@@ -61,7 +62,7 @@ class Restored:
     """What."""
 
     def __repr__(self) -> str:
-        return f"{self.place.write_table} {self.place.write_address} = {self.value!r}"
+        return f"{self.place.written_at} = {self.value!r}"
 
 
 def check_settings(given: Mapping[str, Any], known: ModbusSettings) -> ModbusSettings:
@@ -138,7 +139,10 @@ def _expected(table: Any, defaults: Defaults) -> Expected:
     values = tuple(value) if isinstance(value, list | tuple) else (value,)
     if not values:
         raise ConfigurationError("identify.value: name at least one")
-    register = check_place(_without_value(table), defaults, field="identify").register
+    place = check_place(_without_value(table), defaults, field="identify")
+    if not place.readable:
+        raise ConfigurationError("identify.readable: it has to be read, to know the device")
+    register = place.register
     for one in values:
         try:
             register.encode(one)

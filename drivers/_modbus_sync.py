@@ -12,13 +12,16 @@ from typing import Any
 from drivers import _modbus_pdu as pdus
 from drivers._modbus_types import Register
 from drivers.connection import Connection
+from drivers.framing.base import SaidAbsent
 from drivers.framing.modbus import EXCEPTION
 from mktl.errors import DeviceTimeout, InvalidReading, WrongDevice
 
 __all__ = ["Expected", "ModbusSync"]
 
 _SILENT_AFTER = 2
-_BUSY = (5, 6, 10)
+_NO_PATH = 10
+"""The exception of a gateway that cannot reach the unit at all, which has said nothing then."""
+_NOT_NOW = (5, 6, _NO_PATH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ class ModbusSync:
         connection.pause()
         if connection.suspect:
             connection.drain()
-        if self._numbered and self._unanswered == 1:
+        if self._numbered and self._unanswered == 1 and not self.possible:
             connection.suspect = ""
             return ""  # the number tells a late reply, and one may get lost
         if not self.possible and self._unanswered >= _SILENT_AFTER:
@@ -145,10 +148,15 @@ class ModbusSync:
                 reply = connection.read_reply(deadline)
         except DeviceTimeout as error:
             raise DeviceTimeout(
-                f"a loopback (function 8) was not answered within {self._timeout_s:g} s: {error}"
+                f"a loopback (function 8) was not answered{self._within(error)}: {error}"
                 f"{self._hint}"
             ) from error
-        if owed and reply != question:
+        refused = reply != question
+        if refused and reply[1] == _NO_PATH:
+            raise DeviceTimeout(
+                f"a loopback (function 8) did not reach it: {pdus.exception_text(_NO_PATH)}"
+            )
+        if owed and refused:
             # A refusal has no number in it: it may be that of an earlier loopback.
             connection.drain(quiet_s=self._timeout_s)
         self._loopback_owed = False
@@ -164,12 +172,12 @@ class ModbusSync:
             reply = connection.read_reply(deadline)
         except DeviceTimeout as error:
             raise DeviceTimeout(
-                f"{register.place}, which tells who answers, was not read within "
-                f"{self._timeout_s:g} s: {error}"
+                f"{register.place}, which tells who answers, was not read"
+                f"{self._within(error)}: {error}"
             ) from error
         if reply[0] & EXCEPTION:
             text = f"{register.place} should be {wanted}, but {pdus.exception_text(reply[1])}"
-            raise DeviceTimeout(text) if reply[1] in _BUSY else WrongDevice(text)
+            raise DeviceTimeout(text) if reply[1] in _NOT_NOW else WrongDevice(text)
         try:
             words = pdus.read_reply(register.table, register.width, reply)
             found = register.decode(words)
@@ -178,6 +186,9 @@ class ModbusSync:
         if found not in expected.values:
             raise WrongDevice(f"{register.place} should be {wanted}, but it is {found!r}")
         return f"{register.place} = {found!r}"
+
+    def _within(self, error: DeviceTimeout) -> str:
+        return "" if isinstance(error, SaidAbsent) else f" within {self._timeout_s:g} s"
 
     def _write(self, connection: Connection, question: bytes, deadline: float) -> None:
         connection.pause()

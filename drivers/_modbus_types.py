@@ -13,6 +13,7 @@ from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
 
+from drivers._modbus_address import place_text
 from mktl.errors import BadValue, InvalidReading
 
 __all__ = ["BIT_TABLES", "TABLES", "TYPES", "Register"]
@@ -48,6 +49,8 @@ class Register:
     """One of :data:`TABLES`."""
     address: int
     """Protocol address of the first register, from 0."""
+    number: int | None = field(default=None, compare=False)
+    """What the file calls that address; ``None``: as it is on the wire."""
     type: str = "uint16"
     """One of :data:`TYPES`; of a coil or discrete input: ``bool``."""
     word_order: str = "big"
@@ -67,7 +70,8 @@ class Register:
     count: int | None = None
     """Number of values of an array; ``None``: a value of its own."""
     invalid: tuple[float, ...] = ()
-    """Numbers in the register that mean: no value."""
+    """Numbers in the register that mean: no value. Of a part: numbers in its bits, or, where they
+    cannot hold them, in the whole register."""
     truth_as_number: bool = False
     """Whether a truth value is given as 0 or 1, as it is in an array."""
     plausible: tuple[float, float] | None = None
@@ -109,9 +113,7 @@ class Register:
     @property
     def place(self) -> str:
         """Where it is, as error texts show it."""
-        if self.width == 1:
-            return f"{self.table} {self.address}"
-        return f"{self.table} {self.address}-{self.end - 1}"
+        return place_text(self.table, self.address, self.end, self.number)
 
     # --- from the device --------------------------------------------------------------------------
 
@@ -135,8 +137,7 @@ class Register:
         if self.invalid and self._is_invalid(number):
             raise InvalidReading(f"{self.place} is {number}, which means: no value")
         if self.bits is not None:
-            low, high = self.bits
-            number = int(number) >> low & (1 << high - low + 1) - 1
+            number = self._part(int(number))
         if self.single_bit or self.type == "bool":
             return self._truth_of(number)
         value = self._scaled(number)
@@ -144,6 +145,25 @@ class Register:
             least, most = self.plausible
             raise InvalidReading(f"{self.place} is {value}, which is not within {least} to {most}")
         return value
+
+    def _part(self, number: int) -> int:
+        assert self.bits is not None
+        part = number >> self.bits[0] & self.most
+        if part in self.invalid:
+            raise InvalidReading(f"{self._bits_text} are {part}, which means: no value")
+        return part
+
+    @property
+    def most(self) -> int:
+        """The highest number that :attr:`bits` can hold."""
+        assert self.bits is not None
+        low, high = self.bits
+        return (1 << high - low + 1) - 1
+
+    @property
+    def _bits_text(self) -> str:
+        assert self.bits is not None
+        return f"bits {self.bits[0]} to {self.bits[1]} of {self.place}"
 
     def _truth_of(self, number: int | float) -> bool | int:
         truth = number != 0
@@ -186,6 +206,12 @@ class Register:
         return InvalidReading(f"{self.place} is {number}, too large for its scale")
 
     def _is_invalid(self, number: int | float) -> bool:
+        """Whether *number*, in all of the register, means that there is no value."""
+        if self.bits is not None:
+            return number > self.most and number in self.invalid
+        if self.type == "float32":
+            # The sheet of a device says -999.9, and no register of 32 bits holds just that.
+            return _float32(number) in map(_float32, self.invalid)
         if number in self.invalid:
             return True
         # The sheet of a device may give 32768 for what an int16 shows as -32768.
@@ -282,12 +308,13 @@ class Register:
 
     def _inserted(self, number: int, before: int) -> int:
         assert self.bits is not None
-        low, high = self.bits
-        most = (1 << high - low + 1) - 1
-        if not 0 <= number <= most:
-            raise BadValue(f"bits {low} to {high} of {self.place} hold 0 to {most}, not {number}")
+        low, _ = self.bits
+        if not 0 <= number <= self.most:
+            raise BadValue(f"{self._bits_text} hold 0 to {self.most}, not {number}")
+        if number in self.invalid:
+            raise BadValue(f"{number} in {self._bits_text} means: no value")
         now = int(self._number([before]))
-        return now & ~(most << low) | number << low
+        return now & ~(self.most << low) | number << low
 
     def mask(self, value: Any) -> tuple[int, int]:
         """Return the masks that write *value*, a part of the register, and nothing else of it.
@@ -315,6 +342,15 @@ class Register:
         return list(
             struct.unpack(f"{'>' if self.byte_order == 'big' else '<'}{self.length}H", data)
         )
+
+
+def _float32(number: float) -> float:
+    """Return the number nearest to *number* that has 32 bits."""
+    try:
+        (held,) = struct.unpack("f", struct.pack("f", number))
+    except OverflowError:
+        return math.copysign(math.inf, number)
+    return float(held)
 
 
 def _ratio(scale: Decimal, offset: Decimal) -> tuple[int, int, int]:

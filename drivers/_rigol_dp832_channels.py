@@ -9,6 +9,7 @@ from typing import Any
 
 from drivers import _rigol_dp832 as dp
 from drivers._block_plan import Block
+from drivers._channel_words import item_fields, texts_of
 from drivers.channel import Channel
 from drivers.rigol_dp832 import RigolDP832
 from mktl.errors import BadValue
@@ -66,7 +67,7 @@ def _of_measured(psu: RigolDP832, n: int) -> Iterator[Channel]:
     for name, field, description, units, format_ in _MEASURED:
         yield Channel(
             f"{name}.{n}",
-            _item(f"{description} {n}", units=units, format=format_),
+            item_fields(f"{description} {n}", units=units, format=format_),
             partial(_measured, psu, n, field),
             poll_s=_FAST_S,
             sent_bytes=15,
@@ -74,10 +75,10 @@ def _of_measured(psu: RigolDP832, n: int) -> Iterator[Channel]:
         )
     yield Channel(
         f"mode.{n}",
-        _item(
+        item_fields(
             f"How channel {n} regulates (CV, CC or UR)",
             "enumerated",
-            enumerators={str(number): text for number, text in dp.MODES.items()},
+            enumerators=texts_of(dp.MODES),
         ),
         partial(psu.regulation_mode, n),
         poll_s=_FAST_S,
@@ -95,7 +96,7 @@ def _of_setpoints(psu: RigolDP832, n: int) -> Iterator[Channel]:
     volts, amperes = dp.HIGHEST_V[n], dp.HIGHEST_A[n]
     yield Channel(
         f"setpoint.voltage.{n}",
-        _item(
+        item_fields(
             f"Voltage that channel {n} is set to, up to {volts:g} V",
             units="volt",
             format="%.3f",
@@ -108,7 +109,7 @@ def _of_setpoints(psu: RigolDP832, n: int) -> Iterator[Channel]:
     )
     yield Channel(
         f"setpoint.current.{n}",
-        _item(
+        item_fields(
             f"Limit of the current from channel {n}, up to {amperes:g} A",
             units="ampere",
             format="%.4f",
@@ -121,7 +122,7 @@ def _of_setpoints(psu: RigolDP832, n: int) -> Iterator[Channel]:
     )
     yield Channel(
         f"output.{n}",
-        _item(f"Output of channel {n}; a trip turns it off", "boolean", enumerators=_ON_OFF),
+        item_fields(f"Output of channel {n}; a trip turns it off", "boolean", enumerators=_ON_OFF),
         partial(psu.output, n),
         partial(psu.set_output, n),
         _FAST_S,
@@ -133,7 +134,7 @@ def _of_setpoints(psu: RigolDP832, n: int) -> Iterator[Channel]:
 def _of_over_voltage(psu: RigolDP832, n: int) -> Iterator[Channel]:
     yield Channel(
         f"ovp.{n}.level",
-        _item(f"Voltage at which channel {n} trips", units="volt", format="%.3f"),
+        item_fields(f"Voltage at which channel {n} trips", units="volt", format="%.3f"),
         partial(psu.over_voltage_level_v, n),
         partial(psu.set_over_voltage_level_v, n),
         _SLOW_S,
@@ -142,7 +143,7 @@ def _of_over_voltage(psu: RigolDP832, n: int) -> Iterator[Channel]:
     )
     yield Channel(
         f"ovp.{n}.enabled",
-        _item(f"Over-voltage protection of channel {n}", "boolean", enumerators=_ON_OFF),
+        item_fields(f"Over-voltage protection of channel {n}", "boolean", enumerators=_ON_OFF),
         partial(psu.over_voltage_enabled, n),
         partial(psu.set_over_voltage_enabled, n),
         _SLOW_S,
@@ -160,7 +161,7 @@ def _of_over_voltage(psu: RigolDP832, n: int) -> Iterator[Channel]:
 def _of_over_current(psu: RigolDP832, n: int) -> Iterator[Channel]:
     yield Channel(
         f"ocp.{n}.level",
-        _item(f"Current at which channel {n} trips", units="ampere", format="%.4f"),
+        item_fields(f"Current at which channel {n} trips", units="ampere", format="%.4f"),
         partial(psu.over_current_level_a, n),
         partial(psu.set_over_current_level_a, n),
         _SLOW_S,
@@ -169,7 +170,7 @@ def _of_over_current(psu: RigolDP832, n: int) -> Iterator[Channel]:
     )
     yield Channel(
         f"ocp.{n}.enabled",
-        _item(f"Over-current protection of channel {n}", "boolean", enumerators=_ON_OFF),
+        item_fields(f"Over-current protection of channel {n}", "boolean", enumerators=_ON_OFF),
         partial(psu.over_current_enabled, n),
         partial(psu.set_over_current_enabled, n),
         _SLOW_S,
@@ -187,7 +188,7 @@ def _of_over_current(psu: RigolDP832, n: int) -> Iterator[Channel]:
 def _trip(path: str, description: str, read: Any, clear: Any) -> Channel:
     return Channel(
         path,
-        _item(description, "boolean", enumerators={"0": "OK", "1": "Tripped"}),
+        item_fields(description, "boolean", enumerators={"0": "OK", "1": "Tripped"}),
         read,
         partial(_clear, path, clear),
         _FAST_S,
@@ -200,10 +201,6 @@ def _clear(path: str, clear: Any, value: object) -> None:
     if dp.on_or_off(value) == "ON":
         raise BadValue(f"{path} can be set to OK only, which clears a trip")
     clear()
-
-
-def _item(description: str, kind: str = "numeric", **fields: Any) -> dict[str, Any]:
-    return {"description": description, "type": kind, **fields}
 
 
 _OF_CHANNEL = (_of_measured, _of_setpoints, _of_over_voltage, _of_over_current)

@@ -15,7 +15,6 @@ from drivers._schema_words import (
     number,
     one_of,
     pair,
-    positive,
     table,
     text,
 )
@@ -87,7 +86,7 @@ DESCRIPTION: dict[str, Any] = {
 """The description of an item."""
 
 _SIMULATE: dict[str, Any] = {"description": "The value that a simulator begins with."}
-_POLL_S = positive("How often to read it, in seconds.")
+_POLL_S = number("How often to read it, in seconds; 0: only when asked for.", minimum=0)
 _BOUND = {"poll_s": _POLL_S, "simulate": _SIMULATE, **DESCRIPTION}
 _CHANNEL = text('A channel of a controller, such as "tc.temperature.A".', pattern=r"^[^.]+\..+$")
 _CONTROLLER = text("The controller that it speaks to.")

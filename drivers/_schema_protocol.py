@@ -49,6 +49,11 @@ TEXT_SETTINGS: dict[str, Any] = {
     "restore": list_of(_STEP, "Sent again on each connect, after `start`."),
     "restarted": pattern_text("A line like this means that it was switched off and on."),
     "refused": pattern_text("A reply like this means that the device refused."),
+    "refusals": {
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "description": "Words for refusals, by the first group in `refused`, or as a whole.",
+    },
     "busy": pattern_text("A reply like this means: ask again after `retry_s`."),
     "retry_s": positive("How long to wait after `busy`."),
     "error_query": table(
@@ -116,8 +121,15 @@ TEXT_ITEM: dict[str, Any] = {
     },
     "scale": number("The value is the number times this ..."),
     "offset": number("... plus this."),
+    "no_reading": pattern_text("The whole reply if there is no value."),
     "tell": text("What is sent to set it, with {value} or {value:.2f}."),
+    "tell_values": {
+        "type": "object",
+        "minProperties": 1,
+        "description": "What is told, and the value that it stands for, if other words are read.",
+    },
     "ack": pattern_text("The whole reply that is due to `tell`."),
+    "ack_optional": flag("Whether the device may be silent instead."),
     "check": flag("Whether `error_query` is asked after this `tell`."),
     "read_back": flag("Whether it is read and compared after it was told."),
     "heard": text("The lines that the device sends unasked."),
@@ -132,10 +144,12 @@ _REGISTER_TYPES = (
 )
 _ORDER = ("big", "little")
 _RAW = any_of({"type": "number"}, list_of({"type": "number"}, "Several."))
+_NUMBERINGS = ("protocol", "one-based", "modicon")
 _WRITES = ("auto", "single", "multiple", "mask")
 _REGISTER = {
     "table": one_of(_TABLES, "Which of the four tables."),
     "address": whole("Its address, by `numbering`.", maximum=465536),
+    "numbering": one_of(_NUMBERINGS, "What its addresses count from, if not as the others."),
     "type": one_of(_REGISTER_TYPES, "How its registers make a value."),
     "words": one_of(_ORDER, "Which register of several comes first."),
     "bytes": one_of(_ORDER, "Which byte of a register comes first."),
@@ -145,10 +159,11 @@ _REGISTER = {
     "bits": pair("A field of bits, lowest and highest.", of="integer"),
     "length": whole("Registers of a string.", minimum=1),
     "count": whole("How many values, of an array.", minimum=1),
-    "invalid": {**_RAW, "description": "Raw values that mean that there is none."},
+    "invalid": {**_RAW, "description": "Raw numbers that mean that there is no value."},
     "write": one_of(_WRITES, "Which function writes."),
     "write_table": one_of(_TABLES, "Where it is written, if elsewhere."),
     "write_address": whole("Where it is written, if elsewhere.", maximum=465536),
+    "readable": flag("Whether the device lets it be read; if not, it is only written."),
     "read_back": flag("Whether it is read and compared after it was written."),
     "repeat": flag("Whether a write whose answer was lost may be sent again."),
 }
@@ -156,7 +171,7 @@ _REGISTER = {
 MODBUS_SETTINGS: dict[str, Any] = {
     "words": one_of(_ORDER, "Order of registers, where an item does not say."),
     "bytes": one_of(_ORDER, "Order of bytes, where an item does not say."),
-    "numbering": one_of(("protocol", "one-based", "modicon"), "What addresses count from."),
+    "numbering": one_of(_NUMBERINGS, "What addresses count from."),
     "max_registers": whole("Most registers in one read.", minimum=1, maximum=125),
     "max_bits": whole("Most bits in one read.", minimum=1, maximum=2000),
     "max_gap": whole("Most registers between two items that one read goes over.", maximum=124),

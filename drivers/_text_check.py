@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drivers._suggest import suggestion
+from drivers.framing.effort import may_take_for_ever
 from drivers.framing.parts import with_unit
 from mktl.errors import ConfigurationError
 
@@ -101,6 +102,13 @@ def checked_regex(
         # For the whole of it, they can stand at the beginning of the whole only.
         text = f"(?{flags[1]}:{text[flags.end() :]})"
     try:
-        return re.compile(text)
+        made = re.compile(text)
     except re.error as error:
         raise ConfigurationError(f"{name}: {found!r} is no regular expression: {error}") from None
+    if may_take_for_ever(made):
+        raise ConfigurationError(
+            f"{name}: {found!r} may take for ever on a reply that it does not match, and nothing "
+            f"else runs meanwhile: what may be repeated in it is repeated again, and a text can be "
+            f"cut in many ways; (?>...) around the inner part takes it in one way only"
+        )
+    return made

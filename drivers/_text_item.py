@@ -28,6 +28,8 @@ class Told:
     """What was put into each of its fields."""
     texts: Mapping[str, str]
     """How that is written in it."""
+    value: Any = None
+    """What the item is set to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class TextItem:
     """What is sent to read it."""
     reply: Pattern | None = None
     """What comes back then."""
+    no_reading: Regex[str] | None = None
+    """What comes back instead, as a whole, if there is no value."""
     heard: Pattern | None = None
     """What the device says of it unasked."""
     silence_s: float | None = None
@@ -54,6 +58,8 @@ class TextItem:
     """What is sent to set it."""
     ack: Regex[str] | None = None
     """What the device answers to that; ``None``: nothing."""
+    ack_optional: bool = False
+    """Whether it may be silent instead."""
     check: bool = True
     """Whether the error queue is asked after it."""
     read_back: bool = False
@@ -66,6 +72,8 @@ class TextItem:
     """Outside, it is no reading."""
     values: Mapping[int | float | str, Any] | None = None
     """From what is in the protocol to the value of the item."""
+    sent_values: Mapping[int | float | str, Any] | None = None
+    """The same for what is sent, where that is something else."""
     scale: float = 1
     """Value = number in the protocol * scale + offset."""
     offset: float = 0
@@ -80,10 +88,22 @@ class TextItem:
             InvalidReading: the device says that it has none, or it cannot be true.
             ProtocolMismatch: *text* is something else.
         """
+        if pattern is self.reply:
+            self._check_reading(text)
         found = read_fields(text, pattern)
         self._check_valid(found, text)
         numbers = [self._value(found[name], text) for name in self.fields]
         return numbers if self.type == "numeric array" else numbers[0]
+
+    def check_reply(self, text: str) -> None:
+        """Pass if *text* can be what is due to ``ask``, though there may be no value in it.
+
+        Raises:
+            ProtocolMismatch: it is something else.
+        """
+        assert self.reply is not None  # else nothing is asked
+        if self.no_reading is None or not self.no_reading.fullmatch(text):
+            read_fields(text, self.reply)
 
     def told(self, value: Any) -> Told:
         """Return the message that sets the item to *value*.
@@ -108,7 +128,7 @@ class TextItem:
         else:
             given = {name: self._sent(value, code) for name, code in codes.items()}
         text, texts = self.tell.render(given)
-        return Told(text, given, texts)
+        return Told(text, given, texts, value)
 
     def difference(self, told: Told, reply: str) -> str:
         """Return how *reply* differs from what was *told*; empty if it does not.
@@ -117,10 +137,16 @@ class TextItem:
         last one.
 
         Raises:
+            InvalidReading: the device says that it has no value.
             ProtocolMismatch: *reply* is something else.
         """
         assert self.reply is not None and self.tell is not None
+        self._check_reading(reply)
         found = read_fields(reply, self.reply)
+        if self.sent_values is not None:
+            if self._value(found[self.fields[0]], reply) == told.value:
+                return ""
+            return f"{told.text!r} was sent, and {reply!r} came back then"
         for name, sent in told.values.items():
             read = found[name if name in self.fields else self.fields[0]]
             if not _agree(sent, told.texts[name], self.tell.fields[name], read):
@@ -129,6 +155,10 @@ class TextItem:
         return ""
 
     # --- reading ----------------------------------------------------------------------------------
+
+    def _check_reading(self, text: str) -> None:
+        if self.no_reading is not None and self.no_reading.fullmatch(text):
+            raise InvalidReading(f"{text!r} came back: there is no reading")
 
     def _check_valid(self, found: Mapping[str, Read], text: str) -> None:
         for name, allowed in self.valid.items():
@@ -191,8 +221,9 @@ class TextItem:
     # --- setting ----------------------------------------------------------------------------------
 
     def _sent(self, value: Any, code: str) -> float | str:
-        if self.values is not None:
-            return self._sent_of_values(value, code)
+        values = self.values if self.sent_values is None else self.sent_values
+        if values is not None:
+            return self._sent_of_values(values, value, code)
         if isinstance(value, bool):
             return int(value)
         if isinstance(value, str) or self._is_plain:
@@ -201,12 +232,13 @@ class TextItem:
         # What a division by 0.1 makes of a number is not what anybody wants to send.
         return float(f"{(value - self.offset) / self.scale:.12g}")
 
-    def _sent_of_values(self, value: Any, code: str) -> float | str:
-        assert self.values is not None
-        for sent, one in self.values.items():
+    def _sent_of_values(
+        self, values: Mapping[int | float | str, Any], value: Any, code: str
+    ) -> float | str:
+        for sent, one in values.items():
             if one == value:
                 return str(sent) if code == "s" else sent
-        known = ", ".join(map(repr, self.values.values()))
+        known = ", ".join(map(repr, values.values()))
         raise BadValue(f"{self.key} cannot be set to {value!r}: only to {known}")
 
 

@@ -27,7 +27,7 @@ __all__ = ["SETTINGS", "ErrorQuery", "Handshake", "Speech", "Step", "line_settin
 SETTINGS = (
     *("terminator", "send_terminator", "reply_terminator"),
     *("prefix", "send_prefix", "reply_prefix", "identify", "start", "restarted"),
-    *("refused", "busy", "retry_s", "error_query", "checksum", "handshake", "no_value"),
+    *("refused", "refusals", "busy", "retry_s", "error_query", "checksum", "handshake", "no_value"),
     *("encoding", "settle_after", "echo", "ignore", "unsolicited", "channels"),
 )
 """The settings that the driver has beside those of its line."""
@@ -111,6 +111,7 @@ class Speech(Wire):
         self.unit = unit
         self.handshake = self._handshake(settings.get("handshake"))
         self.refused = self._optional_regex("refused")
+        self._refusals = self._words("refusals")
         self.busy = self._optional_regex("busy")
         self.retry_s = checked_seconds("retry_s", settings.get("retry_s", 0.1), zero=False)
         self.no_value = self._optional_regex("no_value", has_unit=False)
@@ -140,6 +141,13 @@ class Speech(Wire):
             return bool(self.busy and self.busy.fullmatch(self.text(line)))
         except ValueError:
             return False
+
+    def meaning(self, refusal: str) -> str:
+        """Return what *refusal* means, in parentheses; empty if nobody has said."""
+        found = self.refused.fullmatch(refusal) if self.refused is not None else None
+        code = found[1] if found is not None and found.re.groups else None
+        words = self._refusals.get(code or refusal)
+        return f" ({words})" if words else ""
 
     def is_of_a_restart(self, line: bytes) -> bool:
         """Whether *line* is what the device says after it was switched on."""
@@ -197,6 +205,12 @@ class Speech(Wire):
     def _optional_regex(self, name: str, *, has_unit: bool = True) -> re.Pattern[str] | None:
         found = self._given.get(name)
         return None if found is None else checked_regex(name, found, self.unit, has_unit=has_unit)
+
+    def _words(self, name: str) -> Mapping[str, str]:
+        found = self._given.get(name, {})
+        if isinstance(found, Mapping) and all(isinstance(word, str) for word in found.values()):
+            return found
+        raise ConfigurationError(f'{name}: must be texts, like {{3 = "not now"}}, not {found!r}')
 
     def _handshake(self, found: object) -> Handshake | None:
         if found is None:

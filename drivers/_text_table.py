@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from re import Pattern as Regex
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from drivers._suggest import suggestion
 from drivers._text_item import TextItem
 from drivers._text_kind import NUMBER_CODES, TYPES, implied_type, usual_reply
 from drivers._text_settings import Speech
+from drivers._text_values import is_number, numeral, tells_texts, values_from
 from drivers.base import BadItem
 from drivers.framing.patterns import Pattern
 from drivers.framing.templates import Template
@@ -21,13 +21,17 @@ __all__ = ["ITEM_KEYS", "item_from_table"]
 
 ITEM_KEYS = (
     *("ask", "reply", "field", "valid", "reasons", "plausible", "values", "scale", "offset"),
-    *("tell", "ack", "check", "read_back", "heard", "silence_s"),
+    *("no_reading", "tell", "tell_values", "ack", "ack_optional", "check", "read_back"),
+    *("heard", "silence_s"),
 )
 """Keys of an item's table that say how it is read and set."""
 
 _NEEDS = {
     "reply": "ask",
+    "no_reading": "ask",
+    "tell_values": "tell",
     "ack": "tell",
+    "ack_optional": "ack",
     "check": "tell",
     "read_back": "tell",
     "silence_s": "heard",
@@ -94,7 +98,8 @@ class _Reader:
         description = self._description()
         values = self._values(description)
         self._check_kind(values)
-        self._check_tell(tell, fields, values)
+        sent_values = self._tell_values(tell, description)
+        self._check_tell(tell, fields, values, sent_values)
         valid = self._valid()
         return TextItem(
             key=self._key,
@@ -106,13 +111,16 @@ class _Reader:
             heard=heard,
             silence_s=self._silence_s(),
             tell=None if self._table.get("settable") is False else tell,
-            ack=self._ack(),
+            no_reading=self._regex("no_reading"),
+            ack=self._regex("ack"),
+            ack_optional=self._ack_optional(),
             check=self._flag("check", True),
             read_back=self._read_back(),
             valid=valid,
             reasons=self._reasons(valid),
             plausible=self._plausible(),
             values=values,
+            sent_values=sent_values,
             scale=self._number("scale", 1),
             offset=self._number("offset", 0),
             description=description,
@@ -220,19 +228,20 @@ class _Reader:
             if self._type == "enumerated" and self._texts:
                 return {text: number for number, text in description.enumerators.items()}
             return None
-        if not (isinstance(given, Mapping) and given):
-            raise BadItem("values", f"must be a table, such as {{ON = true}}, not {given!r}")
-        found: dict[int | float | str, Any] = {}
-        for text, value in given.items():
-            sent = text if self._texts else self._numeral("values", text)
-            try:
-                stored = description.validate(value)
-            except MktlError as error:
-                raise BadItem("values", f"{text} = {value!r}: {error}") from None
-            if sent in found or stored in found.values():
-                raise BadItem("values", f"{text} = {value!r}: there is another one like that")
-            found[sent] = stored
-        return found
+        return values_from("values", given, description, texts=self._texts)
+
+    def _tell_values(
+        self, tell: Template | None, description: Description
+    ) -> dict[int | float | str, Any] | None:
+        """Return what is sent for each value, where that is not what is read."""
+        given = self._table.get("tell_values")
+        if given is None or tell is None:
+            return None
+        if not self._shapes:
+            raise BadItem("tell_values", "is for what is read in other words: values would do")
+        if self._type in ("numeric array", "mask") or not tell.fields:
+            raise BadItem("tell_values", f"are not for type {self._type!r}, or without {{value}}")
+        return values_from("tell_values", given, description, texts=tells_texts(tell, given))
 
     def _check_kind(self, values: Mapping[Any, Any] | None) -> None:
         """Refuse a type that does not fit what stands in the protocol."""
@@ -247,7 +256,11 @@ class _Reader:
             raise BadItem("values", f"are not for type {self._type!r}")
 
     def _check_tell(
-        self, tell: Template | None, fields: tuple[str, ...], values: Mapping[Any, Any] | None
+        self,
+        tell: Template | None,
+        fields: tuple[str, ...],
+        values: Mapping[Any, Any] | None,
+        sent_values: dict[int | float | str, Any] | None,
     ) -> None:
         if tell is None:
             return
@@ -259,9 +272,10 @@ class _Reader:
         for name, code in tell.fields.items():
             if name != "value" and name not in fields:
                 raise BadItem("tell", f"unknown field {name!r}: {suggestion(name, fields)}")
-            if (code == "s" and not self._texts) or (code not in ("", "s") and self._texts):
-                raise BadItem("tell", f"a {'text' if self._texts else 'number'} is no {code!r}")
-        self._try_tell(tell, values)
+            texts = self._texts if sent_values is None else isinstance(next(iter(sent_values)), str)
+            if (code == "s" and not texts) or (code not in ("", "s") and texts):
+                raise BadItem("tell", f"a {'text' if texts else 'number'} is no {code!r}")
+        self._try_tell(tell, values if sent_values is None else sent_values)
 
     def _try_tell(self, tell: Template, values: Mapping[Any, Any] | None) -> None:
         """See that all the messages can be sent that are known already."""
@@ -288,7 +302,7 @@ class _Reader:
             kind = self._kind_of("valid", name)
             allowed = tuple(value) if isinstance(value, list) else (value,)
             for one in allowed:
-                fits = isinstance(one, str) if kind == "text" else _is_number(one)
+                fits = isinstance(one, str) if kind == "text" else is_number(one)
                 if not fits:
                     raise BadItem(f"valid.{name}", f"must be a {kind}, not {one!r}")
             found[name] = allowed
@@ -306,7 +320,7 @@ class _Reader:
                 raise BadItem(f"reasons.{name}", f"must be a table of texts, not {words!r}")
             text = self._kind_of("reasons", name) == "text"
             found[name] = {
-                one if text else self._numeral(f"reasons.{name}", one): word
+                one if text else numeral(f"reasons.{name}", one): word
                 for one, word in words.items()
             }
         return found
@@ -323,7 +337,7 @@ class _Reader:
         given = self._table.get("plausible")
         if given is None:
             return None
-        if not (isinstance(given, list) and len(given) == 2 and all(map(_is_number, given))):
+        if not (isinstance(given, list) and len(given) == 2 and all(map(is_number, given))):
             raise BadItem("plausible", f"must be two numbers, [low, high], not {given!r}")
         low, high = given
         if low > high:
@@ -332,13 +346,23 @@ class _Reader:
 
     # --- the rest ---------------------------------------------------------------------------------
 
-    def _ack(self) -> Regex[str] | None:
-        if "ack" not in self._table:
+    def _regex(self, name: str) -> Regex[str] | None:
+        if name not in self._table:
             return None
         try:
-            return self._speech.regex("ack", self._table["ack"])
+            return self._speech.regex(name, self._table[name])
         except ConfigurationError as error:
-            raise BadItem("ack", str(error).removeprefix("ack: ")) from None
+            raise BadItem(name, str(error).removeprefix(f"{name}: ")) from None
+
+    def _ack_optional(self) -> bool:
+        optional = self._flag("ack_optional", False)
+        if optional and self._speech.identify is None:
+            raise BadItem(
+                "ack_optional",
+                "needs an identify of the controller: without one, a device that is off is silent "
+                "in just the same way",
+            )
+        return optional
 
     def _flag(self, name: str, usual: bool) -> bool:
         given = self._table.get(name, usual)
@@ -356,26 +380,13 @@ class _Reader:
         given = self._table.get("silence_s")
         if given is None:
             return None
-        if not (_is_number(given) and given > 0):
+        if not (is_number(given) and given > 0):
             raise BadItem("silence_s", f"must be a positive number of seconds, not {given!r}")
         return float(given)
 
     def _number(self, name: str, usual: float) -> float:
         given = self._table.get(name, usual)
-        if not _is_number(given) or (name == "scale" and given == 0):
+        if not is_number(given) or (name == "scale" and given == 0):
             raise BadItem(name, f"must be a number{' other than 0' * (name == 'scale')}")
         number: float = given
         return number
-
-    def _numeral(self, field: str, text: Any) -> int | float:
-        try:
-            number = float(text)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise BadItem(field, f"{text!r} is not a number, as the field in the protocol is")
-        return int(number) if number == int(number) else number
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

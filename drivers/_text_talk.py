@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from drivers._text_identity import TextIdentity
@@ -16,6 +17,7 @@ from drivers.identity import Synchroniser
 from drivers.settings import LineSettings
 from mktl.errors import (
     BadValue,
+    DeviceError,
     DeviceLost,
     DeviceRefused,
     DeviceTimeout,
@@ -73,13 +75,16 @@ class TextTalk(Controller):
         """Take one of the steps of ``restore``, and see to it that it was taken."""
         self._take(Step(tell=setting) if isinstance(setting, str) else setting, "restore")
 
-    def ask(self, text: str, *, timeout_s: float | None = None, lines: int = 1) -> str:
+    def ask(
+        self, text: str, *, timeout_s: float | None = None, lines: int = 1, query: bool = False
+    ) -> str:
         """Send *text* and return the reply, both without what is around them.
 
         Args:
             text: What to send.
             timeout_s: As for :meth:`drivers.line.Line.exchange`.
             lines: How many lines the reply has; a terminator stands between each two.
+            query: Whether *text* changes nothing in the device.
 
         Raises:
             BadValue: *text* cannot be sent.
@@ -88,7 +93,7 @@ class TextTalk(Controller):
             DeviceError: as for :meth:`drivers.line.Line.exchange`.
         """
         with self.turn():
-            reply = self._asked(text, timeout_s, lines)
+            reply = self._asked(text, timeout_s, lines, query=query)
             self._check_refused(text, reply)
             return reply
 
@@ -103,13 +108,19 @@ class TextTalk(Controller):
         self.tell_checked(text)
 
     def tell_checked(
-        self, text: str, *, ack: re.Pattern[str] | None = None, check: bool = True
+        self,
+        text: str,
+        *,
+        ack: re.Pattern[str] | None = None,
+        ack_optional: bool = False,
+        check: bool = True,
     ) -> None:
         """Send *text*.
 
         Args:
             text: What to send.
             ack: What the whole reply must look like; ``None``: none is due.
+            ack_optional: Whether silence is an answer, too, of a device that then says who it is.
             check: Whether to read the error queue after it, if the device has one.
 
         Raises:
@@ -122,18 +133,30 @@ class TextTalk(Controller):
                 # What was in it before, from the front panel say, is not of this.
                 self._empty_queue()
             if ack is not None:
-                reply = self.ask(text)
-                if not ack.fullmatch(reply):
-                    raise ProtocolMismatch(
-                        f"{self.label}: told {text!r}, and {reply!r} came back, which is not like "
-                        f"{ack.pattern!r}; {_IN_STEP}"
-                    )
+                self._tell_acked(text, ack, optional=ack_optional)
             elif self._speech.handshake is not None:
                 self._told(text, message)
             else:
                 self._line.exchange(message, reply=False)
             if checked:
                 self._check_queue(text)
+
+    def _tell_acked(self, text: str, ack: re.Pattern[str], *, optional: bool) -> None:
+        try:
+            reply = self.ask(text)
+        except DeviceTimeout as error:
+            if not (optional and _is_silence(error)):
+                raise
+            try:
+                self._line.put_in_step()  # one that is off would have been silent, too
+            except DeviceError as another:
+                raise DeviceTimeout(f"{error}; but then {another}") from error
+            return
+        if not ack.fullmatch(reply):
+            raise ProtocolMismatch(
+                f"{self.label}: told {text!r}, and {reply!r} came back, which is not like "
+                f"{ack.pattern!r}; {_IN_STEP}"
+            )
 
     # --- one exchange -----------------------------------------------------------------------------
 
@@ -144,10 +167,16 @@ class TextTalk(Controller):
             raise BadValue(f"{self.label}: {error}") from None
 
     def _exchange(
-        self, text: str, message: bytes, *, timeout_s: float | None = None, lines: int = 1
+        self,
+        text: str,
+        message: bytes,
+        *,
+        timeout_s: float | None = None,
+        lines: int = 1,
+        query: bool = False,
     ) -> bytes:
         """Return the reply to *message*, unless it is what a device says that was switched on."""
-        reply = self._line.exchange(message, timeout_s=timeout_s, lines=lines)
+        reply = self._line.exchange(message, timeout_s=timeout_s, lines=lines, query=query)
         for line in reply.split(self._speech.reply_end):
             if self._speech.is_of_a_restart(line):
                 lost = f"it was switched off and on, as {line!r} came"
@@ -157,11 +186,13 @@ class TextTalk(Controller):
                 )
         return reply
 
-    def _asked(self, text: str, timeout_s: float | None = None, lines: int = 1) -> str:
+    def _asked(
+        self, text: str, timeout_s: float | None = None, lines: int = 1, *, query: bool = False
+    ) -> str:
         """Return the reply to *text*, and ask again while the device is busy."""
         message = self._message(text)
         line = self._when_ready(
-            text, timeout_s, lambda left_s: self._data(text, message, left_s, lines)
+            text, timeout_s, lambda left_s: self._data(text, message, left_s, lines, query=query)
         )
         return self._text_of(text, line)
 
@@ -195,16 +226,19 @@ class TextTalk(Controller):
                 )
             time.sleep(self._speech.retry_s)
 
-    def _data(self, text: str, message: bytes, timeout_s: float, lines: int) -> bytes:
+    def _data(
+        self, text: str, message: bytes, timeout_s: float, lines: int, *, query: bool
+    ) -> bytes:
         """Return what the device answers to *message*, fetched if need be."""
         handshake = self._speech.handshake
         fetched = handshake is not None and bool(handshake.enquiry)
-        line = self._exchange(text, message, timeout_s=timeout_s, lines=1 if fetched else lines)
+        exchange = partial(self._exchange, text, timeout_s=timeout_s, query=query)
+        line = exchange(message, lines=1 if fetched else lines)
         if handshake is None or self._speech.is_busy(line):
             return line
         if fetched:
             self._check_ack(text, line)
-            return self._exchange(text, handshake.enquiry, timeout_s=timeout_s, lines=lines)
+            return exchange(handshake.enquiry, lines=lines)
         if line == handshake.nak:
             raise self._refusal(text, "", line)
         return line
@@ -238,13 +272,16 @@ class TextTalk(Controller):
         )
 
     def _refusal(self, text: str, words: str, line: bytes) -> DeviceRefused:
-        said = f", and then {words!r}" if words else ""
+        said = f", and then {words!r}{self._speech.meaning(words)}" if words else ""
         return DeviceRefused(f"{self.label}: {text!r} was refused: {line!r} came back{said}")
 
     def _check_refused(self, text: str, reply: str) -> None:
         refused = self._speech.refused
         if refused is not None and refused.fullmatch(reply):
-            raise DeviceRefused(f"{self.label}: {text!r} was refused: {reply!r} came back")
+            raise DeviceRefused(
+                f"{self.label}: {text!r} was refused: {reply!r} came back"
+                f"{self._speech.meaning(reply)}"
+            )
 
     def exchange_perhaps(self, text: str) -> str:
         """Send *text* and return the reply; empty if nothing comes in time.
@@ -277,10 +314,10 @@ class TextTalk(Controller):
         assert query is not None
         found: list[str] = []
         while len(found) < _MOST_ERRORS:
-            reply = self._asked(query.ask)
+            reply = self._asked(query.ask, query=True)
             if query.ok.fullmatch(reply):
                 return found
-            found.append(reply)
+            found.append(f"{reply}{self._speech.meaning(reply)}")
         found.append(f"and no end after {_MOST_ERRORS}")
         return found
 
@@ -305,7 +342,7 @@ class TextTalk(Controller):
         if step.ask is None:
             self.tell_checked(step.tell, ack=step.reply, check=step.check)
             return
-        reply = self.ask(step.ask)
+        reply = self.ask(step.ask, query=True)
         assert step.reply is not None  # what is asked has a reply
         if not step.reply.fullmatch(reply):
             raise ProtocolMismatch(

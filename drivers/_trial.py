@@ -6,8 +6,14 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-__all__ = ["on_trial"]
+from mktl.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from drivers.base import ControllerBase
+
+__all__ = ["on_trial", "takes"]
 
 
 @contextlib.contextmanager
@@ -25,3 +31,12 @@ def on_trial() -> Iterator[contextlib.ExitStack]:
             yield stack
     finally:
         log.removeFilter(is_news)
+
+
+def takes(driver: type[ControllerBase], url: str) -> bool:
+    """Return whether *driver* understands *url*; nothing is opened."""
+    try:
+        driver(url).close()
+    except ConfigurationError:
+        return False
+    return True

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from drivers import _wago_modules as wago
+from drivers._channel_words import command_channel, item_fields, texts_of
 from drivers.channel import Channel
 from drivers.modbus import Place, Register, RegisterChannel
 from drivers.wago_750_352 import Wago750352
@@ -31,7 +32,7 @@ def channels_of(coupler: Wago750352) -> tuple[Channel, ...]:
 
 def _digital(coupler: Wago750352) -> Iterator[Channel]:
     for n in range(1, coupler.modules.digital_inputs + 1):
-        item = _item(f"Digital input {n}", "boolean", enumerators={"0": "Off", "1": "On"})
+        item = item_fields(f"Digital input {n}", "boolean", enumerators={"0": "Off", "1": "On"})
         yield coupler.register_channel(
             f"di.{n}", coupler.digital_input_place(n), item, poll_s=_INPUT_S
         )
@@ -40,7 +41,7 @@ def _digital(coupler: Wago750352) -> Iterator[Channel]:
             coupler.register_channel(
                 f"do.{n}",
                 coupler.digital_output_place(n),
-                _item(f"Digital output {n}", "boolean", enumerators={"0": "Off", "1": "On"}),
+                item_fields(f"Digital output {n}", "boolean", enumerators={"0": "Off", "1": "On"}),
                 poll_s=_OUTPUT_S,
             ),
             partial(coupler.set_digital_output, n),
@@ -69,7 +70,7 @@ def _watchdog(coupler: Wago750352) -> Iterator[Channel]:
         coupler.register_channel(
             "watchdog.time",
             wago.watchdog_time(),
-            _item(
+            item_fields(
                 "Without a request for so long, outputs fall to 0; 0: never",
                 units="second",
                 format="%.1f",
@@ -82,21 +83,20 @@ def _watchdog(coupler: Wago750352) -> Iterator[Channel]:
     yield coupler.register_channel(
         "watchdog.status",
         wago.watchdog_status(),
-        _item(
+        item_fields(
             "What the watchdog does; expired, all outputs are 0",
             "enumerated",
-            enumerators={str(number): text for number, text in wago.WATCHDOG_STATES.items()},
+            enumerators=texts_of(wago.WATCHDOG_STATES),
         ),
     )
     yield Channel(
         "watchdog.functions",
-        _item(
+        item_fields(
             "The requests that re-trigger the watchdog",
             "mask",
-            enumerators={
-                "None": "None",
-                **{str(code - 1): text for code, text in wago.WATCHDOG_FUNCTIONS.items()},
-            },
+            enumerators=texts_of(
+                {code - 1: text for code, text in wago.WATCHDOG_FUNCTIONS.items()}, none=True
+            ),
         ),
         coupler.watchdog_functions,
         coupler.set_watchdog_functions,
@@ -108,7 +108,7 @@ def _watchdog(coupler: Wago750352) -> Iterator[Channel]:
         ("trigger", "trigger the watchdog", coupler.trigger_watchdog),
         ("stop", "stop the watchdog", coupler.stop_watchdog),
     ):
-        yield _command(f"watchdog.{name}", what, run)
+        yield command_channel(f"watchdog.{name}", what, run)
 
 
 def _of_coupler(coupler: Wago750352) -> Iterator[Channel]:
@@ -117,19 +117,21 @@ def _of_coupler(coupler: Wago750352) -> Iterator[Channel]:
             coupler,
             f"error.{name}",
             Register(table="holding", address=wago.LED_ERROR + at),
-            _item(f"Error that the LED blinks: its {name}", format="%d"),
+            item_fields(f"Error that the LED blinks: its {name}", format="%d"),
         )
     yield _word(
         coupler,
         "diagnostics",
         Register(table="holding", address=0x1050, count=3),
-        _item("The three registers of diagnostics, as they are", "numeric array", format="%d"),
+        item_fields(
+            "The three registers of diagnostics, as they are", "numeric array", format="%d"
+        ),
     )
     yield _word(
         coupler,
         "idle_timeout",
         Register(table="holding", address=0x1030, scale=0.001),
-        _item(
+        item_fields(
             "A connection that is idle for so long is closed; 0: never",
             units="second",
             format="%.3f",
@@ -145,7 +147,7 @@ def _of_coupler(coupler: Wago750352) -> Iterator[Channel]:
         ("firmware.loader", "What loaded the firmware", partial(coupler.text, "loader")),
         ("mac", "MAC address", coupler.mac_address),
     ):
-        yield Channel(path, _item(what, "string"), read, poll_s=None, **_COST)
+        yield Channel(path, item_fields(what, "string"), read, poll_s=None, **_COST)
 
 
 def _settable(channel: RegisterChannel, write: Callable[[Any], None]) -> Channel:
@@ -164,19 +166,5 @@ def _word(
     return coupler.register_channel(path, place, item, poll_s=poll_s)
 
 
-def _command(path: str, what: str, run: Callable[[], None]) -> Channel:
-    return Channel(
-        path,
-        _item(f"Set it to 1 to {what}", format="%d", range=[1, 1]),
-        write=lambda _value: run(),
-        poll_s=None,
-    )
-
-
 def _analog_item(description: str, kind: wago.Analog) -> dict[str, Any]:
-    item = _item(description, format=kind.format)
-    return item if kind.units is None else {**item, "units": kind.units}
-
-
-def _item(description: str, kind: str = "numeric", **fields: Any) -> dict[str, Any]:
-    return {"description": description, "type": kind, **fields}
+    return item_fields(description, format=kind.format, units=kind.units)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from drivers import _watlow_f4 as f4
+from drivers._channel_words import command_channel, item_fields, texts_of
 from drivers.channel import BlockRead, Channel
 from drivers.modbus import RegisterChannel
 from drivers.watlow_f4 import WatlowF4
@@ -65,7 +66,7 @@ def _of_inputs(chamber: WatlowF4) -> Iterator[Channel]:
         units = f4.QUANTITIES[quantity][1]
         yield ScaledChannel(
             f"input.{number}",
-            _item(f"Input {number}, {quantity}", units=units, format="%.2f"),
+            item_fields(f"Input {number}, {quantity}", units=units, format="%.2f"),
             partial(chamber.input_value, number),
             poll_s=_FAST_S,
             sent_bytes=_SETUP_SENT + 8,
@@ -77,7 +78,7 @@ def _of_inputs(chamber: WatlowF4) -> Iterator[Channel]:
             chamber,
             f"input.{number}.sensor",
             f4.sensor_register(number),
-            _item(
+            item_fields(
                 f"Sensor of input {number}",
                 "enumerated",
                 enumerators={str(code): text for code, text in f4.SENSORS.items()},
@@ -92,7 +93,7 @@ def _of_set_point(chamber: WatlowF4, number: int, quantity: str) -> Iterator[Cha
     units = f4.QUANTITIES[quantity][1]
     set_point = ScaledChannel(
         f"setpoint.{number}",
-        _item(f"Set-point {number}, {quantity}", units=units, format="%.2f"),
+        item_fields(f"Set-point {number}, {quantity}", units=units, format="%.2f"),
         partial(chamber.set_point, number),
         partial(chamber.set_set_point, number),
         poll_s=_USUAL_S,
@@ -106,7 +107,7 @@ def _of_set_point(chamber: WatlowF4, number: int, quantity: str) -> Iterator[Cha
         yield replace(
             set_point,
             path=f"setpoint.{number}.{name}",
-            item=_item(f"Set-point {number}: its {name} limit", units=units, format="%.2f"),
+            item=item_fields(f"Set-point {number}: its {name} limit", units=units, format="%.2f"),
             read=partial(chamber.set_point_limit, number, name),
             write=None,
             poll_s=_SLOW_S,
@@ -120,7 +121,7 @@ def _of_outputs(chamber: WatlowF4) -> Iterator[Channel]:
             chamber,
             f"output.{name}",
             address,
-            _item(f"Power of output {name}", units="percent", format="%.2f"),
+            item_fields(f"Power of output {name}", units="percent", format="%.2f"),
             _FAST_S,
             scale=0.01,
         )
@@ -130,23 +131,23 @@ def _of_outputs(chamber: WatlowF4) -> Iterator[Channel]:
             chamber,
             f"status.{number}",
             address,
-            _item(f"Alarm and output status word {number}", "mask", enumerators=bits),
+            item_fields(f"Alarm and output status word {number}", "mask", enumerators=bits),
             _FAST_S,
         )
     for number in f4.DIGITAL_INPUTS:
-        item = _item(f"Digital input {number}", "boolean")
+        item = item_fields(f"Digital input {number}", "boolean")
         yield _truth(chamber, f"digital.{number}", f4.digital_register(number), item)
     for number in f4.EVENTS:
-        item = _item(f"Event output {number}", "boolean", enumerators={"0": "Off", "1": "On"})
+        item = item_fields(f"Event output {number}", "boolean", enumerators={"0": "Off", "1": "On"})
         channel = _truth(chamber, f"event.{number}", f4.event_register(number), item)
         yield replace(channel, write=partial(chamber.set_event, number))
 
 
 def _of_profiles(chamber: WatlowF4) -> Iterator[Channel]:
-    states = {str(number): text for number, text in f4.OPERATIONS.items()}
+    states = texts_of(f4.OPERATIONS)
     yield Channel(
         "operation",
-        _item("What the controller does", "enumerated", enumerators=states),
+        item_fields("What the controller does", "enumerated", enumerators=states),
         chamber.operation,
         poll_s=_FAST_S,
         sent_bytes=8,
@@ -154,18 +155,18 @@ def _of_profiles(chamber: WatlowF4) -> Iterator[Channel]:
     )
     for name, address in (("number", f4.NOW_PROFILE), ("step", f4.NOW_STEP)):
         what = "Profile" if name == "number" else "Step"
-        item = _item(f"{what} that runs", format="%d")
+        item = item_fields(f"{what} that runs", format="%d")
         yield _register(chamber, f"profile.{name}", address, item, _USUAL_S)
     yield Channel(
         "profile.left",
-        _item("Time left, as the controller has it", units="second", format="%d"),
+        item_fields("Time left, as the controller has it", units="second", format="%d"),
         chamber.time_left_s,
         sent_bytes=8,
         received_bytes=11,
     )
     yield Channel(
         "profile.start",
-        _item("Set it to the number of a profile to start that", range=[1, 256], format="%d"),
+        item_fields("Set it to the number of a profile to start that", range=[1, 256], format="%d"),
         write=lambda profile: chamber.start_profile(int(profile)),
         poll_s=None,
     )
@@ -174,7 +175,7 @@ def _of_profiles(chamber: WatlowF4) -> Iterator[Channel]:
         ("resume", "go on with the profile", chamber.resume_profile),
         ("terminate", "end the profile", chamber.terminate_profile),
     ):
-        yield _command(f"profile.{name}", what, run)
+        yield command_channel(f"profile.{name}", what, run)
 
 
 def _of_controller(chamber: WatlowF4) -> Iterator[Channel]:
@@ -184,19 +185,23 @@ def _of_controller(chamber: WatlowF4) -> Iterator[Channel]:
         ("inputs.clear", "clear latched input errors", chamber.clear_input_errors),
         ("eeprom.save", "save what was written in the EEPROM", chamber.save_to_eeprom),
     ):
-        yield _command(name, what, run)
+        yield command_channel(name, what, run)
     yield Channel(
         "eeprom.volatile",
-        _item("Whether writes are not saved in the EEPROM, which wears", "boolean"),
+        item_fields("Whether writes are not saved in the EEPROM, which wears", "boolean"),
         chamber.is_volatile,
         chamber.set_volatile,
         _SLOW_S,
     )
     yield _register(
-        chamber, "made", f4.MADE, _item("Date of manufacture, as it is", format="%d"), None
+        chamber, "made", f4.MADE, item_fields("Date of manufacture, as it is", format="%d"), None
     )
-    yield Channel("serial", _item("Serial number", "string"), chamber.serial_number, poll_s=None)
-    yield Channel("clock", _item("Its date and time", "string"), chamber.clock, poll_s=_SLOW_S)
+    yield Channel(
+        "serial", item_fields("Serial number", "string"), chamber.serial_number, poll_s=None
+    )
+    yield Channel(
+        "clock", item_fields("Its date and time", "string"), chamber.clock, poll_s=_SLOW_S
+    )
 
 
 def _register(
@@ -217,19 +222,3 @@ def _truth(chamber: WatlowF4, path: str, address: int, item: dict[str, Any]) -> 
     place = f4.place_of(address)
     register = replace(place.register, type="bool")
     return chamber.register_channel(path, replace(place, register=register), item)
-
-
-def _command(path: str, what: str, run: Any) -> Channel:
-    return Channel(
-        path,
-        _item(f"Set it to 1 to {what}", range=[1, 1], format="%d"),
-        write=lambda _value: run(),
-        poll_s=None,
-    )
-
-
-def _item(
-    description: str, kind: str = "numeric", *, units: str | None = None, **fields: Any
-) -> dict[str, Any]:
-    item = {"description": description, "type": kind, **fields}
-    return item if units is None else {**item, "units": units}

@@ -10,6 +10,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from drivers._driver_file import GENERIC, DriverFile, is_driver_file, read_driver_file
+from drivers._trial import takes
 from drivers._wiring_items import (
     DESCRIPTION_KEYS,
     check_description,
@@ -197,7 +198,7 @@ class ControllerCheck:
         try:
             made = driver(url, **(settings.values if elsewhere else {}))
         except ConfigurationError as error:
-            if elsewhere is not None or self._takes(driver, nowhere):
+            if elsewhere is not None or takes(driver, nowhere):
                 shared = _SHARED_SETTING.search(str(error))
                 at = (*path, "url")
                 if shared and shared[1] in settings.values:
@@ -243,15 +244,7 @@ class ControllerCheck:
             unit = None
         query = "" if unit is None else f"?unit={unit}"
         places = [place + query for place in _NOWHERE]
-        return next((place for place in places if self._takes(driver, place)), places[0])
-
-    @staticmethod
-    def _takes(driver: type[ControllerBase], url: str) -> bool:
-        try:
-            driver(url).close()
-        except ConfigurationError:
-            return False
-        return True
+        return next((place for place in places if takes(driver, place)), places[0])
 
     def _one_place(self, path: Path, controller: ControllerBase) -> None:
         line = controller.place.partition("?")[0]

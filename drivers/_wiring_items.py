@@ -46,8 +46,11 @@ def check_poll_s(report: Report, path: Path, table: Mapping[str, Any]) -> None:
     """Check the period of polling, if there is one."""
     value = table.get("poll_s", 1)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and value > 0):
-        report.problem((*path, "poll_s"), f"must be a positive number, not {value!r}")
+    if not (number and math.isfinite(value) and value >= 0):
+        report.problem(
+            (*path, "poll_s"),
+            f"must be a number of seconds, or 0 (only when asked for), not {value!r}",
+        )
 
 
 def check_description(

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Self
 
 from drivers._suggest import suggestion
 from drivers.channel import BlockRead, Channel, find_channel, single_read
+from drivers.exchanged import Exchanged
 from drivers.identity import DrainOnly, IdentityCheck, Synchroniser
-from drivers.line import Exchanged, Line
+from drivers.line import Line
 from drivers.ports import Port, PortDefaults, port_for_url, split_unit
 from drivers.settings import USER_SETTINGS, LineSettings
 from drivers.unit import Unit
@@ -283,6 +284,13 @@ class ControllerBase:
     def heard(self, line: str) -> None:
         """Take a line that the device sent unasked; called from the thread that read it."""
 
+    def start_stream(self) -> None:
+        """Have the device speak by itself, in a turn; only with the line setting ``stream``.
+
+        Called, from the line's own thread, when the link is up and whenever something was sent or
+        the stream has ended (:meth:`Line.stream_ended`); may raise.
+        """
+
     def check_restore(self, restore: object) -> tuple[Any, ...]:
         """Return the settings to be restored, as :meth:`restore_setting` takes them.
 
@@ -321,6 +329,7 @@ class ControllerBase:
                 on_connect=self._connected,
                 heard=self.heard,
                 synchroniser=self.synchroniser(),
+                start_stream=self.start_stream,
             )
         return Unit(
             port,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from drivers.framing import TerminatedReplies
 from drivers.framing.base import Framing
 from drivers.ports.base import Port
-from drivers.settings import LineSettings
+from drivers.settings import LineSettings, Wake
 from mktl.errors import DeviceLost, DeviceTimeout, ProtocolMismatch
 
 __all__ = ["Connection", "Silence"]
@@ -56,6 +56,14 @@ class Connection:
         """The end of what came and was given to nobody, since this was last emptied."""
         self.suspect = ""
         """Why an answer might be to another question; empty while all is well."""
+        self.listens = settings.wake is None
+        """Whether the device need not be woken before it is sent something."""
+        self.told = False
+        """Whether anything was sent in this turn that may change something."""
+        self.speaks = False
+        """Whether the device was told to speak by itself, and nothing was sent since."""
+        self.false_starts = 0
+        """How often, one after the other, it could not be told so."""
 
     def open(self) -> None:
         """Open the port, and note how long it wants to settle.
@@ -105,15 +113,61 @@ class Connection:
         self._replies.feed(self._received(self._port.discard()))
         return self._take_unsolicited()
 
+    def leave(self) -> None:
+        """Note that the device is left alone, for how long nobody knows: it may fall asleep."""
+        self.listens = self._settings.wake is None
+        self.told = False
+
+    def wake(self) -> None:
+        """Have the device listen, if it may not; what it was saying is thrown away.
+
+        Raises:
+            DeviceTimeout: it does not say that it listens.
+            ProtocolMismatch: it goes on speaking.
+            DeviceLost: the port broke.
+        """
+        wake = self._settings.wake
+        if wake is None or self.listens:
+            return
+        came = b""
+        for _ in range(wake.tries):
+            self.throw_away(self._replies.clear() + came)
+            self.speaks = False
+            self._port.write(wake.say, time.monotonic() + wake.within_s)
+            came = self._read_until(wake)
+            if came.endswith(wake.reply):
+                self.throw_away(came)
+                self.listens = True
+                return
+        raise DeviceTimeout(
+            f"it does not wake up: {wake.say!r} was sent {wake.tries} times, and "
+            f"{repr(came[-40:]) if came else 'nothing'} came back, not {wake.reply!r}"
+        )
+
+    def _read_until(self, wake: Wake) -> bytes:
+        """Return what comes until the device says that it listens, and nothing more."""
+        begin = time.monotonic()
+        deadline = begin + wake.within_s
+        came = b""
+        while data := self._port.read(deadline):
+            came += self._received(data)
+            now = time.monotonic()
+            if now > begin + wake.within_s + self._settings.drain_s:
+                raise ProtocolMismatch(f"it goes on speaking, at last {came[-40:]!r}")
+            quiet = now + self._settings.quiet_s
+            deadline = quiet if came.endswith(wake.reply) else max(begin + wake.within_s, quiet)
+        return came
+
     def throw_away(self, data: bytes) -> None:
         """Note that *data* is given to nobody."""
         self.thrown_away = (self.thrown_away + data)[-2 * self._settings.longest_reply :]
 
     def drain(self, *, quiet_s: float | None = None) -> None:
-        """Read and forget until nothing has come for *quiet_s*.
+        """Read and forget until nothing has come for *quiet_s*, or only what comes unasked.
 
         Raises:
             ProtocolMismatch: it does not become quiet.
+            DeviceTimeout: it has to be woken, and does not wake up.
             DeviceLost: the port broke.
         """
         quiet_s = quiet_s or self._settings.quiet_s
@@ -125,18 +179,63 @@ class Connection:
             # put an error into the queue of the instrument.
             self._port.clear(end)
             return
+        if self._settings.wake is not None:
+            self.listens = False
+            self.wake()
+            return
         if self._settings.hush:
             self._port.write(self._settings.hush, end)
-        while data := self._port.read(time.monotonic() + quiet_s):
-            if self._settings.unsolicited:
-                self._replies.feed(self._received(data))
-                data = self._take_unsolicited()
-            self.throw_away(self._received(data))
-            if time.monotonic() > end:
+        if self._is_quiet_at(quiet_s, end):
+            self.throw_away(self._replies.clear())
+
+    def _is_quiet_at(self, quiet_s: float, end: float) -> bool:
+        """Read and forget until *end* at the latest.
+
+        Returns:
+            Whether nothing came for *quiet_s*; else there were only lines that may come unasked.
+
+        Raises:
+            ProtocolMismatch: other bytes came until *end*.
+        """
+        other_at = time.monotonic()
+        quiet_at = other_at + quiet_s
+        while data := self._port.read(quiet_at):
+            now = time.monotonic()
+            other = self._other_of(data)
+            self.throw_away(other)
+            other_at = now if other else other_at
+            # What has begun may be a reply that comes slowly.
+            quiet_at = now + quiet_s if other or self._replies.pending else quiet_at
+            if now > end and now - other_at < quiet_s:
                 raise ProtocolMismatch(
                     f"bytes keep coming that nobody asked for, the last ones {data[-40:]!r}"
                 )
-        self.throw_away(self._replies.clear())
+            if now > min(end, quiet_at):
+                return False
+        return True
+
+    def _other_of(self, data: bytes) -> bytes:
+        """Return what is in *data*, and in what had begun, beside lines that may come unasked."""
+        if not self._settings.unsolicited:
+            return self._received(data)
+        self._replies.feed(self._received(data))
+        return self._take_unsolicited()
+
+    def wait_out(self, until: float) -> None:
+        """Read, and give to nobody, what comes before the moment *until*.
+
+        Raises:
+            ProtocolMismatch: too much came without an end.
+            DeviceLost: the port broke.
+        """
+        if self._port.whole_messages:
+            return  # what was asked before ends with the device clear of drain()
+        while time.monotonic() < until:
+            data = self._received(self._port.read(until))
+            if self._settings.unsolicited:
+                self._replies.feed(data)
+                data = self._take_unsolicited()
+            self.throw_away(data)
 
     def exchange(self, message: bytes, deadline: float, *, reply: bool, lines: int = 1) -> bytes:
         """Write *message* and read one reply, if one is due, without its terminator.
@@ -175,6 +274,7 @@ class Connection:
             (s for head, s in settings.settle_after if message.startswith(head)), default=0
         )
         self._replies.sent(message)
+        self.speaks = False
         try:
             self._write(message, deadline)
         finally:
@@ -277,6 +377,8 @@ class Connection:
         text = line.decode("latin-1")
         if not any(pattern.fullmatch(text) for pattern in self._settings.unsolicited):
             return False
+        if self._settings.stream:
+            self.used_at = time.monotonic()
         if self._heard is not None:
             self._heard(text)
         return True

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from drivers.base import ControllerBase
-from mktl.errors import BadValue, ConfigurationError, ProtocolMismatch
+from mktl.errors import (
+    BadValue,
+    ConfigurationError,
+    DeviceError,
+    InvalidReading,
+    ProtocolMismatch,
+)
 
-__all__ = ["Controller"]
+__all__ = ["Controller", "NoNumber"]
+
+
+class NoNumber(ValueError):
+    """What came stands for a value that the device does not have."""
 
 
 class Controller(ControllerBase):
@@ -48,7 +60,8 @@ class Controller(ControllerBase):
         message = self._message(text)
         # One turn to the end: a line that is out of step must not be anybody else's meanwhile.
         with self.turn():
-            reply = self._line.exchange(message, timeout_s=timeout_s)
+            query = self.is_query(text)
+            reply = self._line.exchange(message, timeout_s=timeout_s, query=query)
             try:
                 answer = reply.decode("ascii")
             except UnicodeDecodeError:
@@ -72,6 +85,10 @@ class Controller(ControllerBase):
         """Whether the device answers *text*; needed for :meth:`raw` only."""
         return bool(text)
 
+    def is_query(self, text: str) -> bool:
+        """Whether *text* surely changes nothing: then no error says that it may have."""
+        return text.partition(" ")[0].endswith("?") and ";" not in text
+
     def check_restore(self, restore: object) -> tuple[Any, ...]:
         """Return the commands to be sent again on each connect.
 
@@ -92,6 +109,29 @@ class Controller(ControllerBase):
         self.tell(setting)
 
     # --- inside -----------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _understanding(self, text: str, came: str) -> Iterator[None]:
+        """Read in the context, and in the turn, what *came* when *text* was asked.
+
+        A NoNumber in it becomes an InvalidReading; any other ValueError is a reply that cannot be:
+        a ProtocolMismatch.
+        """
+        try:
+            yield
+        except DeviceError:
+            raise
+        except NoNumber as error:
+            raise InvalidReading(f"{self.label}: asked {text!r}: {error}") from error
+        except ValueError as error:
+            raise self._mismatch(text, came, error) from error
+
+    def _mismatch(self, text: str, came: str, error: Exception) -> ProtocolMismatch:
+        """Return what to raise, in the turn, where *text* was asked and *came* cannot answer it."""
+        return ProtocolMismatch(
+            f"{self.label}: asked {text!r}, and {came!r} came back: {error}; the line is put back "
+            f"in step before anything else is sent"
+        )
 
     def _message(self, text: str) -> bytes:
         if not (text.isascii() and text.isprintable()):

@@ -6,10 +6,13 @@ import time
 from typing import Protocol
 
 from drivers.connection import Connection
-from drivers.settings import LineSettings
+from drivers.settings import Identity, LineSettings
 from mktl.errors import DeviceLost, DeviceTimeout, WrongDevice
 
 __all__ = ["DrainOnly", "IdentityCheck", "Synchroniser"]
+
+_LATE = 3.0
+"""So many deadlines after the last one, an answer is not waited for any more."""
 
 
 class Synchroniser(Protocol):
@@ -50,22 +53,55 @@ class DrainOnly:
     possible = False
 
     def __init__(self, *, quiet_s: float | None = None) -> None:
-        """Note how long the line must be quiet; as its settings say, if not given."""
+        """Note how long the line must be quiet.
+
+        Args:
+            quiet_s: The deadline of an exchange, where late replies have to be waited for; by
+                default the line is quiet as its settings say.
+        """
         self._quiet_s = quiet_s
+        self._late = _Late(quiet_s or 0.0)
 
-    def unanswered(self, message: bytes) -> None:
-        """Nothing to note."""
+    def unanswered(self, message: bytes) -> None:  # noqa: ARG002 - part of the interface
+        """Note that an answer is owed."""
+        self._late.owe()
 
-    def ask(self, connection: Connection) -> str:  # noqa: ARG002 - part of the interface
-        """Ask nothing."""
+    def ask(self, connection: Connection) -> str:
+        """Ask nothing, but wait for what may still come."""
+        self._late.wait_out(connection)
         return ""
 
     def resynchronise(self, connection: Connection) -> str:
         """Wait until the line is quiet."""
         connection.pause()
-        connection.drain(quiet_s=self._quiet_s)
+        if not self._late.wait_out(connection):
+            connection.drain(quiet_s=self._quiet_s)
         connection.suspect = ""
         return ""
+
+
+class _Late:
+    """Until when an answer may come to a question that got none in time.
+
+    A port that is opened anew does not end it: the device, or a serial server, may keep the answer.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._after_s = _LATE * timeout_s
+        self._until = 0.0
+
+    def owe(self) -> None:
+        """Note that a question has got no answer by now."""
+        self._until = time.monotonic() + self._after_s
+
+    def wait_out(self, connection: Connection) -> bool:
+        """Throw away what comes until then, and until it is quiet; tell whether that was needed."""
+        until, self._until = self._until, 0.0
+        if time.monotonic() >= until:
+            return False
+        connection.wait_out(until)
+        connection.drain()
+        return True
 
 
 class IdentityCheck:
@@ -77,6 +113,9 @@ class IdentityCheck:
         self._timeout_s = settings.timeout_s
         self._reply_end = settings.reply_end
         self._owed = False
+        self._doubtful = False
+        """Whether the answer that comes may be to an earlier query."""
+        self._late = _Late(settings.timeout_s)
 
     @property
     def possible(self) -> bool:
@@ -85,7 +124,9 @@ class IdentityCheck:
 
     def unanswered(self, message: bytes) -> None:
         """Note that *message* got no answer: it may have been the identification query."""
-        if self._identity is not None and message == self._identity.ask:
+        if self._identity is None:
+            self._late.owe()
+        elif message == self._identity.ask:
             self._owed = True
 
     def ask(self, connection: Connection) -> str:
@@ -102,33 +143,48 @@ class IdentityCheck:
         """
         identity = self._identity
         if identity is None:
+            self._late.wait_out(connection)
             return ""
         connection.pause()
-        owed, self._owed = self._owed, True
+        self._doubtful, self._owed = self._owed, True
         deadline = time.monotonic() + self._timeout_s
         connection.write(identity.ask, deadline)
-        other = b""
-        while True:
-            try:
-                answer = connection.read_reply(deadline)
-            except DeviceTimeout as error:
-                if other:
-                    raise WrongDevice(f"{other!r} answered {identity.ask!r}") from error
-                raise DeviceTimeout(
-                    f"{identity.ask!r} was not answered within {self._timeout_s:g} s: {error}"
-                ) from error
-            text = answer.decode("ascii", "replace")
-            if identity.reply.fullmatch(text):
-                break
-            other = answer
-            connection.throw_away(answer + self._reply_end)
-        if owed:
+        answer = self._read_answer(connection, identity, deadline)
+        if self._doubtful:
             # An earlier identification query got no answer: this may have been it, and the
             # answer to ours still be on its way.
             connection.drain(quiet_s=self._timeout_s)
         self._owed = False
         connection.used_at = time.monotonic()
-        return text
+        return answer
+
+    def _read_answer(self, connection: Connection, identity: Identity, deadline: float) -> str:
+        other = aside = b""
+        while True:
+            try:
+                line = connection.read_reply(deadline)
+            except DeviceTimeout as error:
+                if other:
+                    raise WrongDevice(f"{other!r} answered {identity.ask!r}") from error
+                raise DeviceTimeout(
+                    f"{identity.ask!r} was not answered within {self._timeout_s:g} s: "
+                    f"{f'{aside!r} came back' if aside else error}"
+                ) from error
+            if self._is_aside(connection, line, deadline):
+                aside = line
+            elif (text := self._text(line)) is not None and identity.reply.fullmatch(text):
+                return text
+            else:
+                other = line
+            connection.throw_away(line + self._reply_end)
+
+    def _is_aside(self, connection: Connection, line: bytes, deadline: float) -> bool:  # noqa: ARG002
+        """Tell whether *line* says nothing of who answers; see to what is due after it."""
+        return False
+
+    def _text(self, line: bytes) -> str | None:
+        """Return what *line* says; ``None``: it is no text."""
+        return line.decode("ascii", "replace")
 
     def resynchronise(self, connection: Connection) -> str:
         """Put *connection* back in step: what was asked before cannot be answered after this.

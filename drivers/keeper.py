@@ -114,6 +114,11 @@ class Keeper(ABC, Generic[Kept]):
         """Return the state of the link now. Never blocks on the hardware."""
         return self._link.status()
 
+    @property
+    def reason(self) -> str:
+        """Why the link is as it is; unlike ``status().error`` the same text from try to try."""
+        return self._link.reason
+
     def on_change(self, callback: Callable[[ControllerStatus], None]) -> None:
         """Have *callback* called from the thread of the connection after each change of state."""
         self._link.on_change(callback)
@@ -129,6 +134,10 @@ class Keeper(ABC, Generic[Kept]):
     @abstractmethod
     def _let_go(self, reason: str) -> None:
         """Give up the present connection, if there is one, and have all who wait look again."""
+
+    def _was_of_use(self) -> bool:
+        """Whether anything was answered through the connection that was lost just now."""
+        return True
 
     def _check(self) -> None:
         if self._link.state == "Up" or self._own_thread_connects():
@@ -192,7 +201,7 @@ class Keeper(ABC, Generic[Kept]):
             else:
                 begun = time.monotonic()
                 self._attend(kept)
-                if time.monotonic() - begun >= s.steady_s:
+                if time.monotonic() - begun >= s.steady_s and self._was_of_use():
                     backoff.reset()
                 delay_s = backoff.next_delay_s()
                 if not self._paused:

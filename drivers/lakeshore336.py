@@ -24,7 +24,7 @@ from drivers.controller import Controller
 from drivers.ports import PortDefaults
 from drivers.ports.serial import SerialSettings
 from drivers.settings import Identity, LineSettings
-from mktl.errors import DeviceError, DeviceRefused, InvalidReading, ProtocolMismatch
+from mktl.errors import DeviceRefused, InvalidReading, ProtocolMismatch
 
 __all__ = ["Alarm", "LakeShore336", "OutputMode", "Ramp", "SensorInput"]
 
@@ -363,17 +363,10 @@ class LakeShore336(Controller):
             fields, separator, esr = reply.rpartition(";")
             self._check_esr(text, esr)
             replies = [fields] if len(queries) == 1 else fields.split(";")
-            try:
+            with self._understanding(text, reply):
                 if len(replies) != len(queries) or not separator:
                     raise ValueError(f"{len(queries)} replies and the status register are due")
                 yield replies
-            except DeviceError:
-                raise
-            except ValueError as error:
-                raise ProtocolMismatch(
-                    f"{self.label}: asked {text!r}, and {reply!r} came back: {error}; the line is "
-                    f"put back in step before anything else is sent"
-                ) from error
 
     def _set(self, command: str) -> None:
         text = f"{command};*ESR?"

@@ -11,10 +11,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from drivers.connection import Connection
+from drivers.exchanged import Exchanged
+from drivers.framing.base import SaidAbsent
+from drivers.hearing import Hearing
 from drivers.identity import IdentityCheck, Synchroniser
 from drivers.keeper import Keeper
 from drivers.ports.base import Port
@@ -23,26 +26,12 @@ from drivers.turns import Turns
 from mktl.controllers import ControllerStatus, TurnKind
 from mktl.errors import DeviceError, DeviceLost, DeviceTimeout, LinkDown, ProtocolMismatch
 
-__all__ = ["Exchanged", "Line"]
+__all__ = ["Line"]
 
 _log = logging.getLogger(__name__)
 _LISTEN_S = 0.05
 
 Known = TypeVar("Known")
-
-
-@dataclass(frozen=True, slots=True)
-class Exchanged:
-    """One exchange, as it is told to who traces the line."""
-
-    sent: bytes
-    """The message, with its terminator."""
-    received: bytes | None
-    """The reply; ``None`` if none was due, or none came."""
-    error: str
-    """What went wrong; empty if nothing did."""
-    took_s: float
-    """Seconds from the first byte out to the last one in."""
 
 
 class Line(Keeper[Connection]):
@@ -57,6 +46,7 @@ class Line(Keeper[Connection]):
         on_connect: Callable[[], None] | None = None,
         heard: Callable[[str], None] | None = None,
         synchroniser: Synchroniser | None = None,
+        start_stream: Callable[[], None] | None = None,
     ) -> None:
         """Note what to connect to; nothing is opened before :meth:`start` or the first turn.
 
@@ -68,13 +58,16 @@ class Line(Keeper[Connection]):
                 right and before the link counts as up; may exchange. If it raises, the attempt
                 has failed.
             heard: Gets each line that looks like one of ``settings.unsolicited``, from the thread
-                that has read it.
+                that has read it; none before the identity was found right.
             synchroniser: Finds out who answers; by default with ``settings.identity``.
+            start_stream: With ``settings.stream``, has the device speak by itself; called in the
+                line's own thread, in a turn, whenever the line was left.
         """
         super().__init__(name, settings or LineSettings())
         self._port = port
         self._on_connect = on_connect or (lambda: None)
-        self._heard = heard
+        self._hearing = Hearing(heard or (lambda _: None))
+        self._start_stream = start_stream or (lambda: None)
         self._turns = Turns()
         self._connection: Connection | None = None
         self._of_turn: Connection | None = None
@@ -120,6 +113,8 @@ class Line(Keeper[Connection]):
             with self._turns.turn(wait_s=self.settings.wait_s, check=self._check) as outermost:
                 if outermost:
                     self._of_turn = self._connection
+                    if self._of_turn is not None:
+                        self._of_turn.leave()
                 try:
                     yield
                 except ProtocolMismatch as error:
@@ -136,6 +131,7 @@ class Line(Keeper[Connection]):
         timeout_s: float | None = None,
         reply: bool = True,
         lines: int = 1,
+        query: bool = False,
     ) -> bytes:
         """Send *message* in a turn and return the reply, without its terminator.
 
@@ -146,6 +142,8 @@ class Line(Keeper[Connection]):
             reply: Whether one is due; without, the result is empty.
             lines: How many lines it has, each with a terminator; only that of the last one is
                 taken off.
+            query: Whether *message* changes nothing. Else, an error of this exchange and of later
+                ones in the same turn says that what was told may have been carried out.
 
         Raises:
             LinkDown: the link is not up; nothing was sent.
@@ -157,6 +155,7 @@ class Line(Keeper[Connection]):
         timeout_s = self.settings.timeout_s if timeout_s is None else timeout_s
         with self.turn():
             connection, begin = self.make_ready(), time.monotonic()
+            connection.told = connection.told or not query
             try:
                 answer = connection.exchange(message, begin + timeout_s, reply=reply, lines=lines)
             except DeviceError as error:
@@ -168,19 +167,32 @@ class Line(Keeper[Connection]):
 
     def learn(self, settings: LineSettings) -> None:
         """Take over which lines come unasked, and after what to be silent, from *settings*."""
-        ours = self.settings
-        unsolicited = _united(ours.unsolicited, settings.unsolicited)
-        settle_after = _united(ours.settle_after, settings.settle_after)
-        if (unsolicited, settle_after) != (ours.unsolicited, ours.settle_after):
+        with self._lock:
+            ours = self.settings
+            unsolicited = _united(ours.unsolicited, settings.unsolicited)
+            settle_after = _united(ours.settle_after, settings.settle_after)
+            if (unsolicited, settle_after) == (ours.unsolicited, ours.settle_after):
+                return
             self.settings = replace(ours, unsolicited=unsolicited, settle_after=settle_after)
-            # A connection knows what it was made with.
-            self.reconnect("it is to know of more messages than before")
+        # A connection knows what it was made with.
+        self.reconnect("it is to know of more messages than before")
 
-    def reconnect(self, reason: str) -> None:
-        """Give up the present connection and make a new one, with all that belongs to it."""
+    def put_in_step(self) -> None:
+        """See to it that nothing that was asked can still be answered; raise LinkDown if it can."""
+        with self.turn():
+            self.make_ready()
+
+    def reconnect(self, reason: str, *, quietly: bool = False) -> None:
+        """Give up the present connection and make a new one; *quietly*: log nothing of it."""
         connection = self._connection
         if connection is not None:
-            self._lose(connection, reason)
+            self._lose(connection, reason, quietly=quietly)
+
+    def stream_ended(self) -> None:
+        """Note that the device speaks no more, though nothing was sent: it is told to again."""
+        connection = self._connection
+        if connection is not None:
+            connection.speaks = False
 
     def forget(self, callback: Callable[[ControllerStatus], None]) -> None:
         """Call *callback*, which :meth:`on_change` was given, no more."""
@@ -191,7 +203,8 @@ class Line(Keeper[Connection]):
             self.trace(Exchanged(message, answer, error, time.monotonic() - begin))
 
     def _let_go(self, reason: str) -> None:
-        connection = self._connection
+        with self._lock:  # one that is just being made either is seen here, or sees why not
+            connection = self._connection
         if connection is not None:
             self._lose(connection, reason)
         self._turns.wake()
@@ -218,12 +231,22 @@ class Line(Keeper[Connection]):
         except DeviceLost as error:
             self._lose(connection, str(error))
             raise LinkDown(self._link.why_not()) from error
+        except ProtocolMismatch as error:
+            stale, connection.suspect = b"", str(error)
         if stale and not connection.suspect:
             connection.suspect = f"{stale[-40:]!r} came unasked"
         if connection.suspect:
             self._resynchronise(connection)
             connection.pause()
+        self._have_it_listen(connection)
         return connection
+
+    def _have_it_listen(self, connection: Connection) -> None:
+        try:
+            connection.wake()
+        except DeviceError as error:
+            self._lose(connection, str(error))
+            raise LinkDown(self._link.why_not()) from error
 
     def _resynchronise(self, connection: Connection) -> None:
         why = connection.suspect
@@ -241,18 +264,18 @@ class Line(Keeper[Connection]):
     ) -> DeviceError:
         """Say what became of *message*, and see to what must happen next."""
         self._identity.unanswered(message)
-        unknown = "it may or may not have been carried out"
+        unknown = "it may or may not have been carried out; " if connection.told else ""
         if isinstance(error, DeviceLost):
             self._lose(connection, str(error))
             after = "the controller was closed" if self._closing.is_set() else "connecting again"
-            text = f"{self.label}: {error} while {message!r} was under way; {unknown}; {after}"
+            text = f"{self.label}: {error} while {message!r} was under way; {unknown}{after}"
             return DeviceLost(text)
         self._wake.set()
         after = "the line is put back in step before anything else is sent"
         if isinstance(error, DeviceTimeout):
             return DeviceTimeout(
-                f"{self.label}: no complete answer to {message!r} within {timeout_s:g} s: "
-                f"{error}; {unknown}; {after}"
+                f"{self.label}: no complete answer to {message!r}{_within(error, timeout_s)}: "
+                f"{error}; {unknown}{after}"
             )
         return ProtocolMismatch(f"{self.label}: asked {message!r}: {error}; {after}")
 
@@ -263,9 +286,11 @@ class Line(Keeper[Connection]):
             self._wake.set()
 
     def _connect(self) -> Connection:
-        connection = Connection(self._port.renew(), self.settings, self._closing, self._heard)
+        port, hear = self._port.renew(), self._hearing.hear
+        connection = Connection(port, self.settings, self._closing, hear)
+        self._hearing.deafen()
         with self._lock:
-            if self._closing.is_set():
+            if self._closing.is_set() or self._paused:
                 raise LinkDown(self._link.why_not())
             self._connection = connection
         try:
@@ -275,11 +300,15 @@ class Line(Keeper[Connection]):
                 connection.drain()
                 who = self._identity.ask(connection)
                 connection.thrown_away = b""
+                self._hearing.keep()
                 self._on_connect()
-            with self._lock:
-                if self._connection is not connection:
-                    raise LinkDown(self._link.why_not())
-                self._link.change("Up", who)
+                with self._lock:
+                    if self._connection is not connection:
+                        raise LinkDown(self._link.why_not())
+                    self._link.change("Up", who)
+                    kept = self._hearing.open()
+                for line in kept:  # still in the turn: nobody hears later ones before
+                    self._hearing.hear(line)
         except BaseException:
             with self._lock:
                 self._connection = None
@@ -311,10 +340,24 @@ class Line(Keeper[Connection]):
             if self._of_turn is connection:
                 try:
                     connection.throw_away(connection.listen())
+                    if self.settings.stream and not connection.speaks:
+                        self._have_it_speak(connection)
                 except ProtocolMismatch as error:
                     connection.suspect = str(error)
                 except DeviceLost as error:
                     self._lose(connection, str(error))
+
+    def _have_it_speak(self, connection: Connection) -> None:
+        try:
+            self._start_stream()
+        except DeviceError as error:
+            connection.suspect = connection.suspect or str(error)
+            connection.false_starts += 1
+            if connection.false_starts > 1:  # it was put back in step meanwhile, to no avail
+                self._lose(connection, f"it does not begin to speak by itself: {error}")
+            return
+        connection.speaks = True
+        connection.false_starts = 0
 
     def _before_probe_s(self, connection: Connection) -> float:
         if not self._identity.possible:
@@ -332,17 +375,23 @@ class Line(Keeper[Connection]):
                 connection.suspect = f"nothing was said for {self.settings.idle_probe_s:g} s"
             self._resynchronise(connection)
 
-    def _lose(self, connection: Connection, reason: str) -> None:
+    def _lose(self, connection: Connection, reason: str, *, quietly: bool = False) -> None:
         """Give up *connection*: everybody who waits fails, and the thread connects again."""
         with self._lock:
             if self._connection is not connection:
                 return
             self._connection = None
+            self._hearing.deafen()
             if self._link.state == "Up":
-                self._link.change("Down", reason, next_try=time.monotonic())
+                next_try = time.monotonic()
+                self._link.change("Down", reason, next_try=next_try, quietly=quietly)
         connection.close()
         self._turns.wake()
         self._wake.set()
+
+
+def _within(error: DeviceError, timeout_s: float) -> str:
+    return "" if isinstance(error, SaidAbsent) else f" within {timeout_s:g} s"
 
 
 def _united(ours: tuple[Known, ...], theirs: tuple[Known, ...]) -> tuple[Known, ...]:

@@ -40,6 +40,7 @@ class Link:
         self._errors = 0
         self._closed = False
         self._logged: set[str] = set()
+        self._is_down_quietly = False
         self._callbacks: list[Callable[[ControllerStatus], None]] = []
         self._untold: deque[ControllerStatus] = deque()
 
@@ -48,13 +49,26 @@ class Link:
         """The state now."""
         return self._state
 
-    def change(self, state: LinkState, reason: str = "", *, next_try: float | None = None) -> None:
+    @property
+    def reason(self) -> str:
+        """Why it is in that state; the same text from try to try."""
+        return self._reason
+
+    def change(
+        self,
+        state: LinkState,
+        reason: str = "",
+        *,
+        next_try: float | None = None,
+        quietly: bool = False,
+    ) -> None:
         """Enter *state*, or stay in it with another reason.
 
         Args:
             state: The new state.
             reason: Why; for "Up", who answered.
             next_try: When (``time.monotonic()``) the next attempt is made, if one is planned.
+            quietly: Do not log it, nor that it is up again, as somebody else tells it.
         """
         with self.changed:
             new = state != self._state
@@ -63,7 +77,10 @@ class Link:
             if new:
                 self._state = state
                 self._since = time.time()
-            self._tell_log(state, reason, new=new)
+            up_again = self._is_down_quietly and state == "Up"
+            self._is_down_quietly = quietly
+            if not (quietly or up_again):
+                self._tell_log(state, reason, new=new)
             if new and self._callbacks:
                 self._untold.append(self._status())
             self.changed.notify_all()
@@ -79,7 +96,7 @@ class Link:
     def plan(self, next_try: float) -> None:
         """Note when (``time.monotonic()``) the next attempt is made."""
         with self.changed:
-            self._next_try = next_try
+            self._next_try = None if self._closed else next_try
 
     def note_error(self, text: str) -> None:
         """Count an error, and remember its text as the last one."""

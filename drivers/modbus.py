@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from drivers import _modbus_pdu as pdus
+from drivers._modbus_address import number_of, place_text
 from drivers._modbus_functions import ModbusFunctions, Refusal
 from drivers._modbus_plan import Block, Span, plan
 from drivers._modbus_register import Place, check_place
@@ -60,6 +61,7 @@ class ModbusController(ModbusFunctions):
     ) -> None:
         """As :class:`drivers.base.ControllerBase`; *restore* is a list of tables with a value."""
         self._pieces: dict[Block, tuple[Block, ...]] = {}
+        self._unreadable: set[Span] = set()
         super().__init__(url, name=name, restore=restore, **settings)
 
     # --- values -----------------------------------------------------------------------------------
@@ -77,8 +79,8 @@ class ModbusController(ModbusFunctions):
     def write_value(self, place: Place, value: Any) -> None:
         """Write *value*, and see to it that it was taken, as *place* says.
 
-        If the answer is lost the register is read: did it not take, it is written once more, unless
-        *place* forbids that.
+        If the answer is lost the register is read: did it not take, it is written once more. Where
+        *place* forbids that, or it cannot be read, nobody knows then what became of it.
 
         Raises:
             BadValue: the register cannot hold it; nothing was sent.
@@ -89,11 +91,14 @@ class ModbusController(ModbusFunctions):
         place.register.encode(value)
         with self.turn():  # what is read before is not to change before it is written
             words, pdu = self._to_write(place, value)
+            if self.is_broadcast:  # nobody can be asked what became of it
+                self.write(pdu)
+                return
             try:
                 self.write(pdu)
             except _LOST as error:
                 self._find_out(place, value, pdu, error)
-            if place.read_back and not self.is_broadcast:
+            if place.read_back:
                 self._compare(place, value, words)
 
     def _to_write(self, place: Place, value: Any) -> tuple[list[int], bytes]:
@@ -112,17 +117,24 @@ class ModbusController(ModbusFunctions):
 
     def _find_out(self, place: Place, value: Any, pdu: bytes, error: DeviceError) -> None:
         """See what became of a write whose answer was lost, and send it again if need be."""
+        if not place.readable:
+            raise error
         try:
             found = self._words(place.register)
         except DeviceError as again:
             error.args = (f"{error}; it could not be read back either: {again}",)
             raise error from again
-        if place.register.encode(value, found[0]) == found:
+        holds = place.register.encode(value, found[0]) == found
+        if not place.repeat:
+            # What starts something may have held the same before, from the order before this one.
+            what = (
+                f"holds {value!r}, as it may have before" if holds else f"does not hold {value!r}"
+            )
+            error.args = (f"{error}; read back, {place.register.place} {what}",)
+            raise error
+        if holds:
             _log.warning("%s: the write was carried out all the same: %s", self.label, error)
             return
-        if not place.repeat:
-            error.args = (f"{error}; read back, {place.register.place} does not hold {value!r}",)
-            raise error
         _log.warning("%s: written once more, as it did not take: %s", self.label, error)
         self.write(pdu)
 
@@ -131,8 +143,8 @@ class ModbusController(ModbusFunctions):
         found = self._words(register)
         if register.encode(value, found[0]) != found:
             raise DeviceRefused(
-                f"{self.label}: {value!r} was written to {place.write_table} "
-                f"{place.write_address} as {words}, but {register.place} holds {found}"
+                f"{self.label}: {value!r} was written to {place.written_at} as {words}, "
+                f"but {register.place} holds {found}"
             )
 
     def _words(self, register: Register) -> list[int]:
@@ -157,7 +169,9 @@ class ModbusController(ModbusFunctions):
     ) -> RegisterChannel:
         """Return a channel that is the register at *place*; see :class:`Channel` for the rest."""
         register = place.register
-        readable = not self.is_broadcast
+        readable = place.readable and not self.is_broadcast
+        if not place.readable:
+            self._unreadable.add(_span(register))
         return RegisterChannel(
             path,
             item,
@@ -179,14 +193,14 @@ class ModbusController(ModbusFunctions):
             else:
                 others.append(channel)
         planned = []
-        for block in plan(by_span, self.modbus.limits):
+        for block in plan(by_span, self.modbus.limits.with_holes(self._unreadable)):
             inside = [(span, channel) for span in block.wanted for channel in by_span[span]]
             wanted = [(span, channel.place.register) for span, channel in inside if channel.place]
             planned.append(
                 BlockRead(
                     tuple(channel for _, channel in inside),
                     partial(self._read_block, block, wanted),
-                    _shown(block.span),
+                    self._shown(block.span),
                     self._sent_bytes,
                     self._received_bytes(block.span),
                 )
@@ -237,6 +251,10 @@ class ModbusController(ModbusFunctions):
         for wanted in block.wanted:
             found[wanted] = DeviceRefused(words.text)
 
+    def _shown(self, span: Span) -> str:
+        number = number_of(span.table, span.start, self.modbus.defaults.numbering)
+        return place_text(span.table, span.start, span.end, number)
+
     @property
     def _sent_bytes(self) -> int:
         return 12 if self._numbered else 8
@@ -284,9 +302,12 @@ class ModbusDriver(ModbusController):
             raise BadItem("settable", f"must be true or false, not {settable!r}")
         if settable and place.write_table not in ("holding", "coil"):
             raise BadItem("settable", f"table {place.write_table} cannot be written")
-        if not settable and self.is_broadcast:
-            raise BadItem("settable", "unit 0 of a serial line can only be written")
-        if self.is_broadcast and place.register.bits is not None and place.write != "mask":
+        if place.readable and not self.is_broadcast:
+            return settable
+        if not settable:
+            what = "unit 0 of a serial line" if self.is_broadcast else "what is not readable"
+            raise BadItem("settable", f"must be true: {what} can only be written")
+        if place.register.bits is not None and place.write != "mask":
             raise BadItem("register.write", "unit 0 cannot be read: parts are written by mask only")
         return settable
 
@@ -320,9 +341,3 @@ def _plausible(table: Mapping[str, Any], register: Register) -> tuple[float, flo
 
 def _span(register: Register) -> Span:
     return Span(register.table, register.address, register.end)
-
-
-def _shown(span: Span) -> str:
-    if span.end == span.start + 1:
-        return f"{span.table} {span.start}"
-    return f"{span.table} {span.start}-{span.end - 1}"

@@ -18,12 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from drivers.controller import Controller
+from drivers.controller import Controller, NoNumber
 from mktl.errors import (
     DeviceError,
     DeviceRefused,
     DeviceTimeout,
-    InvalidReading,
     ProtocolMismatch,
 )
 
@@ -37,10 +36,6 @@ _MARKER = 9.9e37
 _WORDS = {"NAN": "not a number", "INF": "overload", "-INF": "overload", "+INF": "overload"}
 _FLAGS = {"1": True, "0": False, "ON": True, "OFF": False}
 _MOST_ENTRIES = 100  # the deepest queue of the sheets holds 20
-
-
-class NoNumber(ValueError):
-    """What came stands for a value that the instrument does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,20 +210,11 @@ class ScpiController(Controller):
         with self.turn():
             reply = self.query(query)
             try:
-                yield reply
-            except DeviceError:
-                raise
-            except NoNumber as error:
-                raise InvalidReading(f"{self.label}: asked {query!r}: {error}") from error
-            except ValueError as error:
+                with self._understanding(query, reply):
+                    yield reply
+            except ProtocolMismatch:
                 self._queue_is_empty = False
-                raise self._mismatch(query, reply, error) from error
-
-    def _mismatch(self, query: str, reply: str, error: ValueError) -> ProtocolMismatch:
-        return ProtocolMismatch(
-            f"{self.label}: asked {query!r}, and {reply!r} came back: {error}; the line is put "
-            f"back in step before anything else is sent"
-        )
+                raise
 
     def _unanswered(self, text: str, error: DeviceTimeout) -> DeviceError:
         """Return the error to raise for a query without an answer, after a look at the queue."""

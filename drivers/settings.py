@@ -12,7 +12,7 @@ from drivers._suggest import suggestion
 from drivers.framing.base import Framing
 from mktl.errors import ConfigurationError
 
-__all__ = ["USER_SETTINGS", "Identity", "LineSettings", "Looks"]
+__all__ = ["USER_SETTINGS", "Identity", "LineSettings", "Looks", "Wake"]
 
 
 class Looks(Protocol):
@@ -36,6 +36,20 @@ class Identity:
     when the line is put back in step, and the answer to the query itself. It returns what else
     people should know of it (empty: nothing), and raises DeviceLost where the device has forgotten
     its settings: the link is then taken down and made anew, ``restore`` included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """How to have a device listen that sleeps, or speaks by itself until it is spoken to."""
+
+    say: bytes
+    """What it is sent."""
+    reply: bytes
+    """What it says then, and nothing behind it."""
+    within_s: float = 1.0
+    """How long that may take."""
+    tries: int = 3
+    """How often it is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +87,13 @@ class LineSettings:
     """So long without a byte, and the line counts as quiet."""
     hush: bytes = b""
     """Sent before the line is drained: has the device say no more, and forget what it was asked."""
+    wake: Wake | None = None
+    """Has the device listen, before the first message of each turn, and before the line is
+    drained; ``None``: it always does."""
+    stream: bool = False
+    """Whether the device, once it was told to, speaks by itself until something is sent. It is
+    told so again whenever the line is left; see :meth:`drivers.base.ControllerBase.start_stream`.
+    While it speaks it is not asked whether it is there."""
     drain_s: float = 2.0
     """A line that is not quiet after so long is reopened."""
     connect_timeout_s: float = 5.0

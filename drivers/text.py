@@ -12,12 +12,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
-from drivers._text_item import TextItem, check_beside, read_fields
+from drivers._text_item import TextItem, check_beside
 from drivers._text_table import ITEM_KEYS, item_from_table
 from drivers._text_talk import TextTalk
-from drivers._text_watch import SilenceWatch
 from drivers.base import BadItem
 from drivers.channel import BlockRead, Channel, single_read
+from drivers.unasked import Listeners, SilenceWatch
 from mktl.errors import (
     ConfigurationError,
     DeviceError,
@@ -57,7 +57,7 @@ class TextDriver(TextTalk):
             ConfigurationError: the URL, a setting or a channel is not valid.
         """
         self._items: dict[str, TextItem] = {}
-        self._listeners: dict[str, list[_Callback]] = {}
+        self._listeners = Listeners()
         self._watch = SilenceWatch(name or self.driver_name)
         super().__init__(url, name=name, restore=restore, **settings)
         try:
@@ -137,13 +137,15 @@ class TextDriver(TextTalk):
         ask = items[0].ask
         assert ask is not None
         with self.turn():
-            reply = self.ask(ask, lines=items[0].lines)
+            reply = self.ask(ask, lines=items[0].lines, query=True)
             for item in items:
-                assert item.reply is not None
                 try:
-                    read_fields(reply, item.reply)
+                    item.check_reply(reply)
                 except ProtocolMismatch as error:
                     raise self._told_of(item, ask, error) from None
+            if reply == ask and not self._settings.echo:
+                echo = "that came back, which is an echo: with echo = true what follows it is read"
+                raise self._told_of(items[0], ask, ProtocolMismatch(echo))
             return [self._value(item, ask, reply) for item in items]
 
     def replies_to(self, text: str) -> bool:
@@ -193,8 +195,7 @@ class TextDriver(TextTalk):
                 continue
             self._watch.heard(item.key)
             value = self._value_heard(item, text, error)
-            for callback in tuple(self._listeners.get(item.key, ())):
-                callback(value)
+            self._listeners.tell(item.key, value)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -251,13 +252,15 @@ class TextDriver(TextTalk):
         told = item.told(value)
         self._message(told.text)  # what cannot be sent is refused before the turn
         with self.turn():
-            self.tell_checked(told.text, ack=item.ack, check=item.check)
+            self.tell_checked(
+                told.text, ack=item.ack, ack_optional=item.ack_optional, check=item.check
+            )
             if not item.read_back or item.ask is None:
                 return
-            reply = self.ask(item.ask, lines=item.lines)
+            reply = self.ask(item.ask, lines=item.lines, query=True)
             try:
                 difference = item.difference(told, reply)
-            except ProtocolMismatch as error:
+            except (InvalidReading, ProtocolMismatch) as error:
                 raise self._told_of(item, item.ask, error) from None
             if difference:
                 raise DeviceRefused(f"{self.label}: {item.key} was not set: {difference}")
@@ -266,13 +269,13 @@ class TextDriver(TextTalk):
         return any(
             item.tell.regex.fullmatch(text)
             for item in self._items.values()
-            if item.tell is not None and (item.ack is not None) is acked
+            if item.tell is not None and (item.ack is not None) is acked and not item.ack_optional
         )
 
     # --- what the device says by itself -----------------------------------------------------------
 
     def _listen(self, item: TextItem, callback: _Callback) -> None:
-        self._listeners.setdefault(item.key, []).append(callback)
+        self._listeners.add(item.key, callback)
         if item.silence_s is not None:
             self._watch.expect(item.key, item.silence_s, partial(self._silent, item))
 
@@ -282,8 +285,7 @@ class TextDriver(TextTalk):
             f"{self.label}: {item.key}: nothing like {item.heard.text!r} was heard for "
             f"{item.silence_s:g} s"
         )
-        for callback in tuple(self._listeners.get(item.key, ())):
-            callback(error)
+        self._listeners.tell(item.key, error)
 
 
 class _ItemRead:

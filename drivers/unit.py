@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 
+from drivers.exchanged import Exchanged
+from drivers.hearing import Hearing
 from drivers.identity import DrainOnly, Synchroniser
 from drivers.keeper import Keeper
-from drivers.line import Exchanged, Line
+from drivers.line import Line
 from drivers.ports.base import Port
 from drivers.settings import LineSettings
 from mktl.controllers import ControllerStatus, TurnKind
@@ -35,6 +37,7 @@ _log = logging.getLogger(__name__)
 
 SILENT_AFTER = 2
 """So many exchanges without an answer, one after the other, and a unit counts as silent."""
+_ALL_SILENT = "none of its units answers"
 
 _buses: dict[str, _Bus] = {}
 _buses_lock = threading.Lock()
@@ -62,11 +65,11 @@ class _Bus:
     def give_up_if_all_are_silent(self) -> None:
         """Open the port anew when nobody answers any more: it may be the port that is dead."""
         if all(unit.silent for unit in tuple(self.units)):
-            self.line.reconnect("none of its units answers")
+            self.line.reconnect(_ALL_SILENT, quietly=True)  # each of them has told it
 
     def _heard(self, line: str) -> None:
         for unit in tuple(self.units):
-            unit.heard(line)
+            unit.hear(line)
 
 
 def _join(port: Port, settings: LineSettings, unit: Unit) -> _Bus:
@@ -77,9 +80,10 @@ def _join(port: Port, settings: LineSettings, unit: Unit) -> _Bus:
             bus = _buses[place] = _Bus(port, settings)
         else:
             _refuse_other(bus, port, settings)
-            bus.line.learn(settings)
         bus.units.append(unit)
-        return bus
+    # It may close the port, which may take its time: the units of other lines do not wait for it.
+    bus.line.learn(settings)
+    return bus
 
 
 _PER_UNIT = ("identity", "timeout_s", "wait_s", "retry_first_s", "retry_longest_s")
@@ -128,9 +132,11 @@ class Unit(Keeper[object]):
         """
         super().__init__(name, settings)
         self.unit = unit
-        self.heard = heard
+        self._hearing = Hearing(heard)
         self.silent = False
         """Whether it is left alone because it does not answer."""
+        self._silence = ""
+        self._awaits_line = False
         self.trace: Callable[[Exchanged], None] | None = None
         """Called after each exchange, from the thread that made it; it must be quick."""
         self._url = port.url
@@ -138,6 +144,7 @@ class Unit(Keeper[object]):
         self._identity = synchroniser
         self._suspect = ""
         self._unanswered = 0
+        self._answered = False
         self._used_at = time.monotonic()
         self._session: object | None = None
         self._bus = _join(port, settings, self)
@@ -197,6 +204,7 @@ class Unit(Keeper[object]):
         timeout_s: float | None = None,
         reply: bool = True,
         lines: int = 1,
+        query: bool = False,
     ) -> bytes:
         """Send *message* in a turn and return the reply; as :meth:`Line.exchange`."""
         timeout_s = self.settings.timeout_s if timeout_s is None else timeout_s
@@ -204,12 +212,15 @@ class Unit(Keeper[object]):
             self._put_in_step()
             begin = time.monotonic()
             try:
-                answer = self._line.exchange(message, timeout_s=timeout_s, reply=reply, lines=lines)
+                answer = self._line.exchange(
+                    message, timeout_s=timeout_s, reply=reply, lines=lines, query=query
+                )
             except (DeviceTimeout, DeviceLost, ProtocolMismatch) as error:
                 self._tell(message, None, str(error), begin)
                 self._failed(error, message)
                 raise type(error)(f"{self.name}, unit {self.unit}: {error}") from error
             end = time.monotonic()
+            self._answered = True
             self._unanswered = 0
             self._used_at = end
             self._meter.exchanged(begin, end, end)
@@ -220,9 +231,22 @@ class Unit(Keeper[object]):
         """Have the line take over what all of its units share; as :meth:`Line.learn`."""
         self._line.learn(settings)
 
+    def hear(self, line: str) -> None:
+        """Take a line that came unasked on the bus."""
+        self._hearing.hear(line)
+
+    def put_in_step(self) -> None:
+        """See to it that nothing can be answered any more; as :meth:`Line.put_in_step`."""
+        with self.turn():
+            self._put_in_step()
+
     def reconnect(self, reason: str) -> None:
         """Take the unit as lost, and find it again, with all that belongs to it."""
         self._lose(reason)
+
+    def stream_ended(self) -> None:
+        """Note that nothing more comes by itself; as :meth:`Line.stream_ended`."""
+        self._line.stream_ended()
 
     def _tell(self, message: bytes, answer: bytes | None, error: str, begin: float) -> None:
         if self.trace is not None:
@@ -240,7 +264,8 @@ class Unit(Keeper[object]):
             self._lose(f"{why}; after that, {error}", silent=isinstance(error, DeviceTimeout))
             raise LinkDown(self._link.why_not()) from error
         self._suspect = ""
-        self._unanswered = 0
+        if self._identity.possible:
+            self._unanswered = 0  # it has answered just now; else the line was quiet, no more
         if told:
             _log.warning("%s: %s (%s)", self.label, told, why)
             self._link.note_error(f"{self.label}: {told} ({why})")
@@ -248,31 +273,40 @@ class Unit(Keeper[object]):
     def _failed(self, error: DeviceError, message: bytes) -> None:
         self._identity.unanswered(message)
         self._suspect = str(error)
-        if isinstance(error, DeviceTimeout):
+        # Of a unit that cannot be asked who it is, nothing else shows that it makes no sense.
+        if isinstance(error, DeviceTimeout) or not self._identity.possible:
             self._unanswered += 1
             if self._unanswered >= SILENT_AFTER and not self._own_thread_connects():
                 self._lose(f"it does not answer: {error}", silent=True)
 
     def _bus_changed(self, status: ControllerStatus) -> None:
+        reason = self._line.reason
         if status.state != "Up":
-            self._lose(status.error or f"the line is {status.state}")
-        self._poke.set()
+            self._lose(f"the line is down: {reason}")
+        # Where nobody answers, a try before the port is open again would find out nothing.
+        if self._awaits_line or status.state == "Up" or reason != _ALL_SILENT:
+            self._poke.set()
 
     def _connect(self) -> object:
-        self._line.start()
-        while self._line.status().state == "Connecting" and not self._closing.is_set():
-            self._poke.wait(self.settings.connect_timeout_s)
-            self._poke.clear()
+        self._await_line()
         session = object()
+        self._answered = False
         with self.prioritised("poll" if self.silent else "refresh"), self._line.turn():
             try:
                 connection = self._line.make_ready()
                 self._suspect = ""
+                self._hearing.deafen()
                 who = self._identity.ask(connection)
+                self._hearing.keep()
                 self._on_connect()
             except DeviceTimeout as error:
+                self._silence = f"unit {self.unit} does not answer: {error}"
                 self._found_silent()
-                raise DeviceTimeout(f"unit {self.unit} does not answer: {error}") from error
+                raise DeviceTimeout(self._silence) from error
+            self._come_up(session, who)
+        return session
+
+    def _come_up(self, session: object, who: str) -> None:
         self.silent = False
         self._unanswered = 0
         with self._lock:
@@ -280,7 +314,27 @@ class Unit(Keeper[object]):
                 raise LinkDown(self._link.why_not())
             self._session = session
             self._link.change("Up", who)
-        return session
+            kept = self._hearing.open()
+        for line in kept:  # still in the turn: nobody hears later ones before
+            self._hearing.hear(line)
+
+    def _await_line(self) -> None:
+        """Start the line, and wait for the first attempt to open it.
+
+        Raises:
+            LinkDown: it is not open; the text is the same from try to try.
+        """
+        self._awaits_line = True
+        self._line.start()
+        while (state := self._line.status().state) == "Connecting" and not self._closing.is_set():
+            self._poke.wait(self.settings.connect_timeout_s)
+            self._poke.clear()
+        self._awaits_line = False
+        if state != "Up":
+            reason = self._line.reason
+            if reason == _ALL_SILENT and self._silence:
+                raise LinkDown(self._silence)  # why that was found out is what people want to know
+            raise LinkDown(f"the line is down: {reason}")
 
     def _found_silent(self) -> None:
         self.silent = True
@@ -314,6 +368,9 @@ class Unit(Keeper[object]):
                 self._suspect = self._suspect or idle
                 self._put_in_step()
 
+    def _was_of_use(self) -> bool:
+        return self._answered or self._identity.possible
+
     def _let_go(self, reason: str) -> None:
         self._lose(reason)
 
@@ -322,7 +379,9 @@ class Unit(Keeper[object]):
             if self._session is None:
                 return
             self._session = None
+            self._hearing.deafen()
             self.silent = silent
+            self._silence = reason if silent else ""
             if self._link.state == "Up":
                 self._link.change("Down", reason, next_try=time.monotonic())
         self._wake.set()

@@ -86,7 +86,7 @@ class ItemSpec:
     """Path of the channel within the controller, such as ``temperature.A``; the key itself for an
     item that has protocol keys of its own."""
     poll_s: float | None
-    """How often to read it; ``None``: only when asked for."""
+    """How often to read it; ``None`` or 0: only when asked for."""
     description: Mapping[str, Any]
     """The whole description of the item: the channel's, with the file's on top."""
     overrides: Mapping[str, Any] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from typing import Any
 
 from drivers import wiring
 from drivers._driver_file import is_driver_file
-from drivers._trial import on_trial
+from drivers._trial import on_trial, takes
 from drivers.base import ControllerBase
 from drivers.catalog import DRIVERS, driver_class, known_drivers
 from drivers.channel import Channel
@@ -30,7 +30,7 @@ examples:
   markd new lakeshore336 cryostat.toml        write it (a file that is there is left alone)
   markd new julabo bath.toml --store lab --alias bath --url "serial:///dev/ttyS0"
 """
-_USEFUL_S = 5.0
+_USEFUL_S = 10.0
 _WIDE = 44
 
 
@@ -120,15 +120,7 @@ def urls_of(driver: type[ControllerBase]) -> list[str]:
     query = [f"{form}{'&' if '?' in form else '?'}unit=1" for form in forms]
     forms = query if driver.multi_drop else forms
     with on_trial():
-        return [form for form in forms if _takes(driver, form)]
-
-
-def _takes(driver: type[ControllerBase], url: str) -> bool:
-    try:
-        driver(url).close()
-    except ConfigurationError:
-        return False
-    return True
+        return [form for form in forms if takes(driver, form)]
 
 
 def _of_driver(driver: str, name: str, top: str, url: str | None, folder: Path | None) -> str:
@@ -197,14 +189,14 @@ def _items(name: str, channels: Iterable[Channel]) -> Iterator[str]:
             about = _about(channel)
             yield f"{mark}[items.{key}]\n"
             yield f"{mark}{line.ljust(_WIDE - len(mark))}{f'  # {about}' if about else ''}\n"
-            if channel is active:
+            if channel is active and channel.poll_s:
                 yield f"# poll_s = {channel.poll_s:g}\n"
         yield "\n"
 
 
 def _is_useful(channel: Channel) -> bool:
     read_often = channel.poll_s is not None and channel.poll_s <= _USEFUL_S
-    return channel.read is not None and read_often
+    return channel.listen is not None or (channel.read is not None and read_often)
 
 
 def _about(channel: Channel) -> str:

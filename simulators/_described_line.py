@@ -65,10 +65,16 @@ class Line:
 
     def can_be_spoilt(self, item: TextItem) -> bool:
         """Whether the line can say that *item* has no value."""
-        return any(part.item is item and part.spoilt for part in self._parts)
+        return any(
+            part.item is item and (part.spoilt or self._instead(part)) for part in self._parts
+        )
 
     def text(self, spoilt: set[str]) -> str:
         """Return the line as it is now; the items whose keys are in *spoilt* have no value."""
+        for part in self._parts:
+            instead = self._instead(part)
+            if instead is not None and part.item.key in spoilt:
+                return instead
         line = self._filled()
         marks: dict[Span, str] = {}
         for part in self._parts:
@@ -81,6 +87,12 @@ class Line:
                     if shown.name == name
                 }
         return _replaced(line, marks)
+
+    def _instead(self, part: _Part) -> str | None:
+        """Return what comes instead of the line, as all that read it know."""
+        line = part.item.no_reading if part.pattern is part.item.reply else None
+        known = line is not None and all(each.item.no_reading == line for each in self._parts)
+        return line if known else None
 
     def _filled(self) -> str:
         base = max(self._parts, key=lambda part: len(part.pattern.fields))

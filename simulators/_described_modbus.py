@@ -2,7 +2,7 @@
 
 What can be read: the places of the items, and what lies between two of them if the file lets a
 driver read across it (``max_gap``), which is zero there. All else is refused with exception 2, and
-so are the holes that the file names.
+so are the holes that the file names, and what is not ``readable``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar
 
-from simulators._described_register import BIT_TABLES, Orders, Register, protocol_address
+from simulators._described_register import (
+    BIT_TABLES,
+    Orders,
+    Register,
+    Spoilt,
+    protocol_address,
+    spoilt,
+)
 from simulators._described_shapes import (
     MODBUS_ITEM,
     MODBUS_SETTINGS,
@@ -36,7 +43,6 @@ _NAMES = {
     Table.HOLDING_REGISTERS: "holding",
     Table.INPUT_REGISTERS: "input",
 }
-_NO_BCD = 0xFFFF
 
 
 @dataclass(slots=True, eq=False)
@@ -44,8 +50,8 @@ class _Item:
     key: str
     table: Mapping[str, Any]
     register: Register
-    spoilt: Sequence[int] | None
-    """Words that say that there is no value; None: it has none such."""
+    spoilt: Spoilt | None
+    """What says that there is no value; None: it has none such."""
 
 
 class DescribedModbus(ModbusDevice):
@@ -86,6 +92,7 @@ class DescribedModbus(ModbusDevice):
         self._min_gap_s = float(table.get("min_gap_s", 0.0))
         self._memory: dict[tuple[str, int], int] = {}
         self._writable: set[tuple[str, int]] = set()
+        self._readable: set[tuple[str, int]] = set()
         self._items = {key: self._item(key, item) for key, item in items.items()}
         self._spoilt: set[str] = set()
         self._identity: Register | None = None
@@ -140,19 +147,18 @@ class DescribedModbus(ModbusDevice):
 
     def _read(self, table: Table, address: int) -> int:
         at = _NAMES[table], address
-        if at not in self._memory:
+        if at not in self._readable:
             raise ModbusError(Code.ILLEGAL_ADDRESS)
+        word = self._memory[at]
         for key in self._spoilt:
             item = self._items[key]
-            register = item.register
-            place = address - register.address
-            if register.table == at[0] and item.spoilt and 0 <= place < len(item.spoilt):
-                return item.spoilt[place]
+            if item.spoilt is not None and item.register.table == at[0]:
+                word = item.spoilt.over(word, address - item.register.address)
         if self.disguise is not None and self._identity is not None:
             register = self._identity
             if register.table == at[0] and register.address == address:
-                return self._memory[at] ^ 1
-        return self._memory[at]
+                return word ^ 1
+        return word
 
     def _require_writable(self, table: str, address: int) -> None:
         if (table, address) not in self._writable:
@@ -187,7 +193,7 @@ class DescribedModbus(ModbusDevice):
         if not isinstance(given, Mapping):
             raise SimulatorError(f"{where}: an item of a modbus controller needs one")
         register = Register.of(where, given, self._orders)
-        return _Item(key, table, register, _spoilt_words(register, table))
+        return _Item(key, table, register, spoilt(register, number_pair(table.get("plausible"))))
 
     def _words(self, item: _Item) -> list[int]:
         register = item.register
@@ -277,7 +283,7 @@ class DescribedModbus(ModbusDevice):
                     [candidate] * register.count if register.count else candidate
                 )
                 # What means "no value" is nothing to begin with.
-                if words != item.spoilt:
+                if item.spoilt is None or words != item.spoilt.words:
                     return words
         return [0] * register.size
 
@@ -297,13 +303,13 @@ class DescribedModbus(ModbusDevice):
                 between = [(table, address) for address in range(low + 1, high)]
                 if len(between) <= widest and not holes.intersection(between):
                     self._memory |= dict.fromkeys(between, 0)
-        for item in self._items.values():
-            register = item.register
-            for place in range(register.address, register.address + register.size):
-                if (register.table, place) in holes:
-                    raise SimulatorError(f"{register.where}.address: {place} is in a hole")
-        for hole in holes:
-            self._memory.pop(hole, None)
+        registers = [item.register for item in self._items.values()]
+        for register in registers:
+            if register.readable and (hole := next(iter(holes & set(register.places)), None)):
+                raise SimulatorError(f"{register.where}.address: {hole[1]} is in a hole")
+        hidden = {at for register in registers if not register.readable for at in register.places}
+        shown = {at for register in registers if register.readable for at in register.places}
+        self._readable = set(self._memory) - holes - (hidden - shown)
 
     def _span(self, table: str, first: Any, last: Any) -> range:
         what, numbering = f"{self._where}.holes", self._orders.numbering
@@ -373,24 +379,6 @@ class DescribedModbus(ModbusDevice):
 def _is_truth(register: Register) -> bool:
     single = register.bits is not None and register.bits[0] == register.bits[1]
     return register.type == "bool" or register.table in BIT_TABLES or single
-
-
-def _spoilt_words(register: Register, table: Mapping[str, Any]) -> list[int] | None:
-    """Return what stands in the registers if there is no value; None: nothing means that."""
-    if register.bits is not None or register.table in BIT_TABLES or register.type == "string":
-        return None
-    if register.invalid:
-        return register.raw_words(register.invalid[0])
-    if register.type.startswith("float"):
-        return register.raw_words(math.nan)
-    if register.type.startswith("bcd"):
-        return [_NO_BCD] * register.size
-    low, high = number_pair(table.get("plausible"))
-    if low is not None and high is not None:
-        for value in (high + (high - low) + 1, low - (high - low) - 1):
-            with contextlib.suppress(SimulatorError):
-                return register.words_of([value] * register.count if register.count else value)
-    return None
 
 
 def _units(table: Mapping[str, Any]) -> str:

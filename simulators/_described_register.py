@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 from simulators._names import unknown_name
 from simulators.device import SimulatorError
 
-__all__ = ["BIT_TABLES", "Orders", "Register", "protocol_address"]
+__all__ = ["BIT_TABLES", "Orders", "Register", "Spoilt", "protocol_address", "spoilt"]
 
 TABLES = ("holding", "input", "coil", "discrete")
 BIT_TABLES = ("coil", "discrete")
@@ -30,6 +31,7 @@ _STRUCTS = {
 }
 _MODICON = {0: "coil", 1: "discrete", 3: "input", 4: "holding"}
 _LAST = 0xFFFF
+_NO_BCD = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,22 @@ class Orders:
             str(table.get("words", "big")),
             str(table.get("bytes", "big")),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Spoilt:
+    """What stands in a register if there is no value."""
+
+    words: list[int]
+    """All of it."""
+    mask: int = _LAST
+    """Which bits of each word."""
+
+    def over(self, word: int, place: int) -> int:
+        """Return what *word*, the one at *place*, becomes."""
+        if not 0 <= place < len(self.words):
+            return word
+        return word & ~self.mask | self.words[place] & self.mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +92,8 @@ class Register:
     """Numbers that mean that there is no value."""
     write_table: str
     write_address: int
+    readable: bool
+    """Whether it can be read, and not only written."""
 
     @classmethod
     def of(cls, where: str, given: Mapping[str, Any], orders: Orders) -> Register:
@@ -82,8 +102,9 @@ class Register:
         Raises:
             SimulatorError: something in it cannot be made sense of.
         """
+        numbering = str(given.get("numbering", orders.numbering))
         table, address = protocol_address(
-            where, given.get("table"), given.get("address"), orders.numbering
+            where, given.get("table"), given.get("address"), numbering
         )
         of_bits = table in BIT_TABLES
         kind = str(given.get("type", "bool" if of_bits else "uint16"))
@@ -98,7 +119,7 @@ class Register:
         if "write_table" in given or "write_address" in given:
             if "write_address" in given:
                 write_table, write_address = protocol_address(
-                    where, given.get("write_table", table), given["write_address"], orders.numbering
+                    where, given.get("write_table", table), given["write_address"], numbering
                 )
             else:
                 write_table = str(given["write_table"])
@@ -117,6 +138,7 @@ class Register:
             invalid=_list(given.get("invalid", [])),
             write_table=write_table,
             write_address=write_address,
+            readable=bool(given.get("readable", True)),
         )
         if kind == "string" and made.count is not None:
             raise SimulatorError(f"{where}.count: a string is one value, however long")
@@ -128,6 +150,11 @@ class Register:
     def size(self) -> int:
         """Registers, or bits, of all of it."""
         return self.width * (self.count or 1)
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Where it is read: the table, and each address."""
+        return [(self.table, self.address + n) for n in range(self.size)]
 
     @property
     def is_number(self) -> bool:
@@ -226,6 +253,40 @@ class Register:
         if self.bits is not None:
             raw = float((int(raw) & self.mask) >> self.bits[0])
         return raw * self.scale + self.offset
+
+
+def spoilt(register: Register, plausible: tuple[float | None, float | None]) -> Spoilt | None:
+    """Return what stands in *register* if there is no value; None: nothing means that."""
+    if register.table in BIT_TABLES or register.type == "string":
+        return None
+    if register.bits is not None:
+        return _spoilt_bits(register, register.bits)
+    if register.invalid:
+        return Spoilt(register.raw_words(register.invalid[0]))
+    if register.type.startswith("float"):
+        return Spoilt(register.raw_words(math.nan))
+    if register.type.startswith("bcd"):
+        return Spoilt([_NO_BCD] * register.size)
+    return _implausible(register, *plausible)
+
+
+def _spoilt_bits(register: Register, bits: tuple[int, int]) -> Spoilt | None:
+    if not register.invalid:
+        return None
+    low, high = bits
+    number = int(register.invalid[0])
+    if number < 1 << high - low + 1:
+        return Spoilt([number << low], register.mask)
+    return Spoilt([number])  # its bits cannot hold that: it stands in the whole register
+
+
+def _implausible(register: Register, low: float | None, high: float | None) -> Spoilt | None:
+    if low is None or high is None:
+        return None
+    for value in (high + (high - low) + 1, low - (high - low) - 1):
+        with contextlib.suppress(SimulatorError):
+            return Spoilt(register.words_of([value] * register.count if register.count else value))
+    return None
 
 
 def protocol_address(where: str, table: Any, address: Any, numbering: str) -> tuple[str, int]:

@@ -92,7 +92,7 @@ TEXT_SETTINGS = {
     "echo": "true or false",
     "min_gap_s": "a number of seconds",
     "checksum": "a table, or the name of a checksum",
-    **dict.fromkeys(("identify", "error_query"), "a table of texts"),
+    **dict.fromkeys(("identify", "error_query", "refusals"), "a table of texts"),
     "handshake": "a table",
     **dict.fromkeys(("handshake.ack", "handshake.nak", "handshake.enquiry"), "a text"),
     "handshake.bare": "true or false",
@@ -108,9 +108,11 @@ _DESCRIPTION = {
 }
 TEXT_ITEM = {
     **_DESCRIPTION,
-    **dict.fromkeys(("ask", "reply", "tell", "heard", "ack", "type"), "a text"),
+    **dict.fromkeys(("ask", "reply", "no_reading", "tell", "heard"), "a text"),
+    **dict.fromkeys(("ack", "type"), "a text"),
+    "ack_optional": "true or false",
     "field": "a text, or a list of texts",
-    **dict.fromkeys(("valid", "values"), "a table"),
+    **dict.fromkeys(("valid", "values", "tell_values"), "a table"),
     "reasons": "a table of tables",
     "scale": "a number other than 0",
     "offset": "a number",
@@ -119,7 +121,8 @@ TEXT_ITEM = {
 """Keys of an item of such a controller."""
 
 REGISTER = {
-    **dict.fromkeys(("type", "words", "bytes", "table", "write_table"), "a text"),
+    **dict.fromkeys(("type", "words", "bytes", "table", "write_table", "numbering"), "a text"),
+    "readable": "true or false",
     **dict.fromkeys(("address", "write_address"), "a whole number"),
     **dict.fromkeys(("length", "count"), "a whole number, 1 to 2000"),
     "scale": "a number other than 0",

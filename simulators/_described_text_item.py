@@ -15,6 +15,7 @@ from simulators._described_pattern import (
     told_pattern,
     with_unit,
 )
+from simulators._described_regex import text_like
 from simulators._described_values import enumerator, most_plausible, number_pair
 from simulators.device import SimulatorError
 
@@ -51,6 +52,10 @@ class TextItem:
     """How often it is told unasked: often enough that no silence is noticed."""
     fields: tuple[str, ...]
     values: Mapping[str, Any]
+    told_values: Mapping[str, Any]
+    """The same for what it is told, where that is something else."""
+    no_reading: str | None
+    """What is answered if there is no value."""
     scale: float
     offset: float
     cells: list[Cell] = field(default_factory=list)
@@ -82,6 +87,8 @@ class TextItem:
             every_s=min(_USUAL_EVERY_S, float(table.get("silence_s", math.inf)) / 3),
             fields=tuple(map(str, fields)) if isinstance(fields, list | tuple) else (str(fields),),
             values=table.get("values", {}),
+            told_values=table.get("tell_values", {}),
+            no_reading=_no_reading(table, unit, where),
             scale=float(table.get("scale", 1.0)),
             offset=float(table.get("offset", 0.0)),
         )
@@ -108,7 +115,7 @@ class TextItem:
         """
         cell = self.cells[index]
         if self.values:
-            return self._number_of_word(self._word_in(cell.text, cell.field))
+            return self._number_of_word(self._word_in(cell.text, cell.field, self.values))
         return number_in(cell.text.strip(), cell.field) * self.scale + self.offset
 
     def put_number(self, number: float, index: int = 0) -> None:
@@ -159,25 +166,28 @@ class TextItem:
         return False
 
     def _as_shown(self, text: str, told: Field, shown: Field) -> str:
+        if self.told_values:
+            word = self._word_in(text, told, self.told_values)
+            return self._first_text(shown, self.told_values[word])
         if self.values:
-            return text_of(self._word_in(text, told), shown)
+            return text_of(self._word_in(text, told, self.values), shown)
         if shown.is_text:
             return shown.fitted(text)
         return shown.written(number_in(text.strip(), told))
 
-    def _word_in(self, text: str, held: Field) -> str:
-        """Return the key of `values` that *text* is; ValueError: it is none of them."""
+    def _word_in(self, text: str, held: Field, words: Mapping[str, Any]) -> str:
+        """Return the one of *words* that *text* is; ValueError: it is none of them."""
         word = text.strip()
-        if word in self.values and held.kind not in ("x", "o", "b"):
+        if word in words and held.kind not in ("x", "o", "b"):
             return word
         number = number_in(word, held)
-        for key in self.values:
+        for key in words:
             try:
                 if float(key) == number:
                     return key
             except ValueError:
                 continue
-        raise ValueError(f"{word!r} is none of {', '.join(self.values)}")
+        raise ValueError(f"{word!r} is none of {', '.join(words)}")
 
     def _number_of_word(self, word: str) -> float:
         value = self.values.get(word)
@@ -251,6 +261,13 @@ def text_of(value: Any, shown: Field) -> str:
     return shown.fitted(str(value)) if shown.is_text else shown.written(float(value))
 
 
+def _no_reading(table: Mapping[str, Any], unit: int | None, where: str) -> str | None:
+    regex = table.get("no_reading")
+    if regex is None:
+        return None
+    return text_like(with_unit(str(regex), unit, f"{where}.no_reading"), f"{where}.no_reading")
+
+
 def _number(table: Mapping[str, Any], given: Any) -> float:
     found = enumerator(table, given)
     return float(given) if found is None else float(found)
@@ -260,7 +277,7 @@ def _default_kind(table: Mapping[str, Any]) -> str:
     """Return the kind of ``{value}`` where the pattern does not say it."""
     if table.get("values") or table.get("type") == "string":
         return "s"
-    if table.get("type") in _WHOLE_TYPES:
+    if table.get("type", "enumerated" if "enumerators" in table else None) in _WHOLE_TYPES:
         return "d"
     if table.get("type") in _NUMBER_TYPES or not isinstance(table.get("simulate"), str):
         return "g"

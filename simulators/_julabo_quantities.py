@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulators._julabo_status import Sensor
+from simulators._quantities import flag, number
 from simulators.device import Quantity
 
 if TYPE_CHECKING:
@@ -24,15 +25,15 @@ def _of_physics(unit: Julabo) -> dict[str, Quantity]:
         "bath_c": _celsius(bath, "bath_c", "temperature of the bath"),
         "external_c": _celsius(bath, "head_c", "temperature of the camera head (external Pt100)"),
         "room_c": _celsius(bath, "room_c", "temperature of the room"),
-        "load_w": _number(bath, "load_w", "W", "heat of the camera", 0, 2000),
-        "cooler_works": _flag(bath, "cooler_works", "0: the compressor does nothing"),
-        "heater_stuck": _flag(bath, "heater_stuck", "1: the heater gives full power always"),
+        "load_w": number(bath, "load_w", "W", "heat of the camera", 0, 2000),
+        "cooler_works": flag(bath, "cooler_works", "0: the compressor does nothing"),
+        "heater_stuck": flag(bath, "heater_stuck", "1: the heater gives full power always"),
     }
 
 
 def _of_unit(unit: Julabo) -> dict[str, Quantity]:
     return {
-        "level_percent": _number(
+        "level_percent": number(
             unit,
             "level_percent",
             "%",
@@ -40,9 +41,9 @@ def _of_unit(unit: Julabo) -> dict[str, Quantity]:
             0,
             100,
         ),
-        "working_sensor_broken": _flag(unit, "working_broken", "1: no working sensor"),
-        "safety_sensor_broken": _flag(unit, "safety_broken", "1: no safety sensor"),
-        "safety_offset_k": _number(
+        "working_sensor_broken": flag(unit, "working_broken", "1: no working sensor"),
+        "safety_sensor_broken": flag(unit, "safety_broken", "1: no safety sensor"),
+        "safety_offset_k": number(
             unit, "safety_offset_k", "K", "what the safety sensor reads beyond the bath", -200, 200
         ),
         "external_sensor": Quantity(
@@ -61,10 +62,10 @@ def _of_unit(unit: Julabo) -> dict[str, Quantity]:
             high=4,
             whole=True,
         ),
-        "noise_k": _number(unit, "noise_k", "K", "noise of a temperature reading", 0, 10),
-        "flow_bytes": _flag(unit, "flow_bytes", "1: replies have XON and XOFF in them"),
-        "remote": _flag(unit, "remote", "1: remote mode, 0: manual, out commands are refused"),
-        "watchdog": _flag(unit, "watchdog_on", "1: alarm -1501 after 30 s without a message"),
+        "noise_k": number(unit, "noise_k", "K", "noise of a temperature reading", 0, 10),
+        "flow_bytes": flag(unit, "flow_bytes", "1: replies have XON and XOFF in them"),
+        "remote": flag(unit, "remote", "1: remote mode, 0: manual, out commands are refused"),
+        "watchdog": flag(unit, "watchdog_on", "1: alarm -1501 after 30 s without a message"),
         "setpoint_2_c": _setpoint(unit, 1),
         "setpoint_3_c": _setpoint(unit, 2),
         "high_limit_c": _celsius(unit, "high_limit_c", "warning limit in_sp_03"),
@@ -89,29 +90,8 @@ def _of_state(unit: Julabo) -> dict[str, Quantity]:
     }
 
 
-def _number(owner: object, name: str, units: str, doc: str, low: float, high: float) -> Quantity:
-    return Quantity(
-        units,
-        doc,
-        lambda: float(getattr(owner, name)),
-        lambda value: setattr(owner, name, value),
-        low=low,
-        high=high,
-    )
-
-
 def _celsius(owner: object, name: str, doc: str) -> Quantity:
-    return _number(owner, name, "C", doc, _COLDEST_C, _HOTTEST_C)
-
-
-def _flag(owner: object, name: str, doc: str) -> Quantity:
-    return Quantity(
-        "",
-        doc,
-        lambda: float(getattr(owner, name)),
-        lambda value: setattr(owner, name, bool(value)),
-        whole=True,
-    )
+    return number(owner, name, "C", doc, _COLDEST_C, _HOTTEST_C)
 
 
 def _setpoint(unit: Julabo, index: int) -> Quantity:

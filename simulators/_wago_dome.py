@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from simulators._quantities import flag, number
 from simulators.device import Quantity
 
 TRAVEL_S = 30.0
@@ -93,29 +94,10 @@ class Dome:
     def quantities(self) -> dict[str, Quantity]:
         """Give what the control port can read and set."""
         found = {
-            name: self._number(name, units, doc, low, high)
+            name: number(self, name, units, doc, low, high)
             for name, (units, doc, low, high) in _NUMBERS.items()
         }
-        return found | {name: self._switch(name, doc) for name, doc in _SWITCHES.items()}
-
-    def _number(self, name: str, units: str, doc: str, low: float, high: float) -> Quantity:
-        return Quantity(
-            units,
-            doc,
-            lambda: float(getattr(self, name)),
-            lambda value: setattr(self, name, value),
-            low=low,
-            high=high,
-        )
-
-    def _switch(self, name: str, doc: str) -> Quantity:
-        return Quantity(
-            "",
-            doc,
-            lambda: float(getattr(self, name)),
-            lambda value: setattr(self, name, bool(value)),
-            whole=True,
-        )
+        return found | {name: flag(self, name, doc) for name, doc in _SWITCHES.items()}
 
 
 _NUMBERS = {

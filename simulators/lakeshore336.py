@@ -26,6 +26,8 @@ from typing import ClassVar
 from simulators._lakeshore336_commands import COMMANDS, INPUT_NAMES
 from simulators._lakeshore336_input import DIODE, PLATINUM, Input, Sensor, Status
 from simulators._lakeshore336_output import NO_INPUT, HeaterFault, Mode, Output
+from simulators._quantities import flag
+from simulators._quantities import number as attribute
 from simulators._text_commands import Event, RefusedError, parse_command, split_unquoted
 from simulators.cryostat import Cryostat, substeps
 from simulators.device import Device, LineFramer, Quantity
@@ -205,20 +207,12 @@ _BODIES = {
 
 
 def _quantities(tc: LakeShore336) -> dict[str, Quantity]:
-    found = {
-        name: _of_attribute(tc.cryostat, name, "K", doc, 1000) for name, doc in _BODIES.items()
-    }
-    found["load_w"] = _of_attribute(tc.cryostat, "load_w", "W", "extra heat into the mount", 100)
-    found["cooler_on"] = Quantity(
-        "",
-        "1: the cooler runs",
-        lambda: float(tc.cryostat.cooler_on),
-        lambda value: setattr(tc.cryostat, "cooler_on", bool(value)),
-        whole=True,
-    )
+    found = {name: attribute(tc.cryostat, name, "K", doc, 0, 1000) for name, doc in _BODIES.items()}
+    found["load_w"] = attribute(tc.cryostat, "load_w", "W", "extra heat into the mount", 0, 100)
+    found["cooler_on"] = flag(tc.cryostat, "cooler_on", "1: the cooler runs")
     for name, each in tc.inputs.items():
         prefix = f"sensor_{name.lower()}"
-        found[f"{prefix}_noise_k"] = _of_attribute(each, "noise_k", "K", "noise of a reading", 100)
+        found[f"{prefix}_noise_k"] = attribute(each, "noise_k", "K", "noise of a reading", 0, 100)
         found[f"{prefix}_status"] = Quantity(
             "",
             "status bits that a broken sensor shows",
@@ -230,16 +224,6 @@ def _quantities(tc: LakeShore336) -> dict[str, Quantity]:
     for number in (1, 2):
         found |= _of_heater(number, tc.outputs[number])
     return found
-
-
-def _of_attribute(owner: object, name: str, units: str, doc: str, high: float) -> Quantity:
-    return Quantity(
-        units,
-        doc,
-        lambda: float(getattr(owner, name)),
-        lambda value: setattr(owner, name, value),
-        high=high,
-    )
 
 
 def _of_heater(number: int, output: Output) -> dict[str, Quantity]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from simulators._modbus_frames import MbapFramer, RtuFramer, mbap_frame, rtu_frame, unframe
+from simulators._modbus_frames import MbapFramer, Request, RtuFramer, mbap_frame, rtu_frame, unframe
 from simulators._modbus_requests import (
     FUNCTIONS,
     Code,
@@ -138,12 +138,7 @@ class ModbusDevice(Device):
             return b""
         if not self._is_meant(request.unit):
             return b""
-        pdu = self._obey(request.pdu)
-        return (
-            rtu_frame(request.unit, pdu)
-            if rtu
-            else mbap_frame(request.unit, pdu, request.transaction)
-        )
+        return _framed(self._obey(request.pdu), request, rtu=rtu)
 
     def refusal(
         self, transport: str, message: bytes, fault: str, how: Mapping[str, float | str]
@@ -154,12 +149,7 @@ class ModbusDevice(Device):
         if request is None or not self._is_meant(request.unit):
             return b""
         code = int(how["code"]) if fault == "exception" else Code.BUSY
-        pdu = exception_reply(request.pdu, code)
-        return (
-            rtu_frame(request.unit, pdu)
-            if rtu
-            else mbap_frame(request.unit, pdu, request.transaction)
-        )
+        return _framed(exception_reply(request.pdu, code), request, rtu=rtu)
 
     def framing_bytes(self, transport: str, reply: bytes) -> Collection[int]:  # noqa: ARG002
         """Spare the length in an MBAP header; an RTU frame ends with a silence."""
@@ -176,6 +166,13 @@ class ModbusDevice(Device):
         except ModbusError as refused:
             return exception_reply(pdu, refused.code)
         return reply_to(pdu, self)
+
+
+def _framed(pdu: bytes, request: Request, *, rtu: bool) -> bytes:
+    """Wrap *pdu*, the answer to *request*."""
+    if rtu:
+        return rtu_frame(request.unit, pdu)
+    return mbap_frame(request.unit, pdu, request.transaction)
 
 
 def _is_rtu(transport: str) -> bool:

@@ -26,6 +26,7 @@ import random
 from collections.abc import Mapping
 from typing import ClassVar
 
+from simulators._quantities import number as attribute
 from simulators._rigol_channel import BIG, OPEN_OHM, SMALL, Channel
 from simulators._rigol_commands import CHANNELS, INTERPRETER
 from simulators._scpi import Errors, ScpiError
@@ -151,8 +152,8 @@ def _quantities(psu: RigolDP832) -> dict[str, Quantity]:
             lambda value: setattr(psu, "mains", value / 100.0),
             high=120,
         ),
-        "noise_v": _of_attribute(psu, "noise_v", "V", "noise of a voltage reading", 0, 1),
-        "noise_a": _of_attribute(psu, "noise_a", "A", "noise of a current reading", 0, 1),
+        "noise_v": attribute(psu, "noise_v", "V", "noise of a voltage reading", 0, 1),
+        "noise_a": attribute(psu, "noise_a", "A", "noise of a current reading", 0, 1),
     }
     for number, channel in psu.channels.items():
         found |= _of_channel(psu, f"ch{number}", channel)
@@ -161,10 +162,10 @@ def _quantities(psu: RigolDP832) -> dict[str, Quantity]:
 
 def _of_channel(psu: RigolDP832, prefix: str, channel: Channel) -> dict[str, Quantity]:
     return {
-        f"{prefix}_load_ohm": _of_attribute(
+        f"{prefix}_load_ohm": attribute(
             channel, "load_ohm", "ohm", f"load; {OPEN_OHM:g} is none", 1e-3, OPEN_OHM
         ),
-        f"{prefix}_feed_v": _of_attribute(
+        f"{prefix}_feed_v": attribute(
             channel, "feed_v", "V", "voltage that the load itself feeds in", 0, 100
         ),
         f"{prefix}_on": Quantity("", "1: the output is on", lambda: float(channel.on)),
@@ -180,16 +181,3 @@ def _of_channel(psu: RigolDP832, prefix: str, channel: Channel) -> dict[str, Qua
             "A", "current through the load", lambda: channel.state(psu.mains)[1]
         ),
     }
-
-
-def _of_attribute(
-    owner: object, name: str, units: str, doc: str, low: float, high: float
-) -> Quantity:
-    return Quantity(
-        units,
-        doc,
-        lambda: float(getattr(owner, name)),
-        lambda value: setattr(owner, name, value),
-        low=low,
-        high=high,
-    )

@@ -29,6 +29,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from simulators._quantities import number as attribute
 from simulators._watlow_chamber import Chamber, Loop
 from simulators._watlow_profile import Operation, Profile
 from simulators._watlow_registers import Register, registers
@@ -229,7 +230,7 @@ _OWN_NUMBERS = {
 
 def _quantities(f4: WatlowF4) -> dict[str, Quantity]:
     found = {
-        name: _of_attribute(owner, name, *rest)
+        name: attribute(owner, name, *rest)
         for owner, table in ((f4.chamber, _NUMBERS), (f4, _OWN_NUMBERS))
         for name, rest in table.items()
     }
@@ -262,19 +263,6 @@ def _quantities(f4: WatlowF4) -> dict[str, Quantity]:
         "", "times that the EEPROM was written", lambda: float(f4.eeprom_writes)
     )
     return found
-
-
-def _of_attribute(
-    owner: object, name: str, units: str, doc: str, low: float, high: float
-) -> Quantity:
-    return Quantity(
-        units,
-        doc,
-        lambda: float(getattr(owner, name)),
-        lambda value: setattr(owner, name, value),
-        low=low,
-        high=high,
-    )
 
 
 def _of_item(owner: object, name: str, key: int, doc: str) -> Quantity:

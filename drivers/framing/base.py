@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Framing"]
+from mktl.errors import DeviceTimeout
+
+__all__ = ["Framing", "SaidAbsent"]
+
+
+class SaidAbsent(DeviceTimeout):
+    """Something on the way to the device says that the device did not answer."""
 
 
 class Framing(Protocol):
@@ -29,6 +35,7 @@ class Framing(Protocol):
 
         Raises:
             ProtocolMismatch: what came cannot be a reply.
+            SaidAbsent: it says that there is none.
         """
 
     def clear(self) -> bytes:

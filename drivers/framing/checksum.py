@@ -11,6 +11,7 @@ from functools import reduce
 from operator import xor
 
 from drivers._suggest import suggestion
+from drivers.framing.modbus import crc16
 from mktl.errors import ConfigurationError
 
 __all__ = ["CHECKSUMS", "Checksum", "WrongChecksum", "checksum_named"]
@@ -87,22 +88,12 @@ def _zaber(line: bytes) -> bytes:
     return b":" + _lrc_hex(line[1:])
 
 
-def _crc16(line: bytes, first: int) -> int:
-    """Return the CRC-16 with the polynomial 0xA001, least significant bit first."""
-    crc = first
-    for byte in line:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
-    return crc
-
-
 def _crc16_modbus_hex(line: bytes) -> bytes:
-    return _hex(_crc16(line, 0xFFFF), 4)
+    return _hex(crc16(line), 4)
 
 
 def _crc16_vaisala(line: bytes) -> bytes:
-    crc = _crc16(line, 0)
+    crc = crc16(line, 0)
     return bytes(0x40 | bits for bits in (crc >> 12, (crc >> 6) & 0x3F, crc & 0x3F))
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import struct
 
-from mktl.errors import DeviceTimeout, ProtocolMismatch
+from drivers.framing.base import SaidAbsent
+from mktl.errors import ProtocolMismatch
 
 __all__ = ["MbapFraming", "RtuFraming", "crc16", "mbap_frame", "rtu_frame"]
 
@@ -20,6 +21,8 @@ TARGET_SILENT = 11
 _HEADER = struct.Struct(">HHHB")
 _LONGEST_PDU = 253
 _RTU_LENGTHS = {5: 8, 6: 8, 7: 5, 8: 8, 11: 8, 15: 8, 16: 8, 22: 10}
+_ANSWERED_ALIKE = (5, 6, 8, 22)
+"""The reply to these, if all went well, is what was asked."""
 _RTU_COUNTED = (1, 2, 3, 4, 12, 17, 20, 21, 23)
 _RTU_SHORTEST, _RTU_LONGEST = 4, 256
 
@@ -33,9 +36,12 @@ def _crc_of_byte(byte: int) -> int:
 _CRC_TABLE = tuple(_crc_of_byte(byte) for byte in range(256))
 
 
-def crc16(data: bytes) -> int:
-    """Return the CRC of the RTU frame that begins with *data*; it is sent low byte first."""
-    crc = 0xFFFF
+def crc16(data: bytes, first: int = 0xFFFF) -> int:
+    """Return the CRC of the RTU frame that begins with *data*; it is sent low byte first.
+
+    Another *first* makes it one that begins otherwise, with the same polynomial.
+    """
+    crc = first
     for byte in data:
         crc = (crc >> 8) ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
     return crc
@@ -61,7 +67,7 @@ def _checked(pdu: bytes, unit: int, function: int) -> bytes:
             f"function {function} of unit {unit} was asked, and {pdu.hex(' ')} answered"
         )
     if pdu[1] == TARGET_SILENT:
-        raise DeviceTimeout(f"the gateway says that unit {unit} did not answer it (exception 11)")
+        raise SaidAbsent(f"the gateway answered that unit {unit} did not answer it (exception 11)")
     return pdu
 
 
@@ -95,7 +101,7 @@ class MbapFraming:
 
         Raises:
             ProtocolMismatch: this is no Modbus TCP, or it answers for another unit or function.
-            DeviceTimeout: a gateway says that the unit did not answer.
+            SaidAbsent: a gateway says that the unit did not answer.
         """
         while len(self._buffer) >= _HEADER.size:
             transaction, protocol, length, unit = _HEADER.unpack_from(self._buffer)
@@ -128,6 +134,7 @@ class RtuFraming:
     def __init__(self) -> None:
         """Begin with an empty buffer, and nothing asked."""
         self._buffer = b""
+        self._sent = b""
         self._unit, self._function = -1, 0
 
     @property
@@ -137,6 +144,7 @@ class RtuFraming:
 
     def sent(self, message: bytes) -> None:
         """Note what is about to be asked."""
+        self._sent = message
         self._unit, self._function = message[0], message[1]
 
     def feed(self, data: bytes) -> None:
@@ -148,11 +156,14 @@ class RtuFraming:
 
         Raises:
             ProtocolMismatch: a frame is damaged, or where it ends cannot be known.
-            DeviceTimeout: a gateway says that the unit did not answer.
+            SaidAbsent: a gateway says that the unit did not answer.
         """
+        self._refuse_echo()
         while (length := self._frame_length()) is not None:
             frame = self._buffer[:length]
             if crc16(frame) != 0:  # that of a whole frame, its own CRC included
+                if len(self._buffer) < len(self._sent) and self._sent.startswith(self._buffer):
+                    return None  # the rest of an echo may be on its way
                 raise ProtocolMismatch(f"{self.clear()[:40].hex(' ')} came back damaged (CRC)")
             self._buffer = self._buffer[length:]
             if frame[0] == self._unit and frame[1] & ~EXCEPTION == self._function:
@@ -163,6 +174,16 @@ class RtuFraming:
         """Forget everything that is pending, and return it."""
         forgotten, self._buffer = self._buffer, b""
         return forgotten
+
+    def _refuse_echo(self) -> None:
+        """Raise a ProtocolMismatch if what was sent came back, and no reply looks so."""
+        if self._function in _ANSWERED_ALIKE or not self._sent:
+            return
+        if self._buffer.startswith(self._sent):
+            raise ProtocolMismatch(
+                f"{self.clear()[:40].hex(' ')} came back, which is what was sent: the line sends "
+                f"back what it is told (if its adapter does so, set echo = true)"
+            )
 
     def _frame_length(self) -> int | None:
         """Return the length of the first frame; ``None`` while it is not all there."""

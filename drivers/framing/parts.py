@@ -88,12 +88,21 @@ def parts_of(text: str, unit: int | None) -> list[Part]:
         if name is None:
             continue
         if name == "unit":
-            parts.append(Part(_unit_text(text, spec or "", unit)))
+            parts.append(Part(_unit_of_field(text, spec or "", unit)))
             continue
         if conversion or (name and not _NAME.fullmatch(name)):
             raise ConfigurationError(f"{text!r}: a field is {{name:spec}}, not {{{name}}}")
         parts.append(Part(name=name, spec=spec or ""))
     return _merged(parts)
+
+
+def _unit_of_field(text: str, spec: str, unit: int | None) -> str:
+    if unit is None:
+        raise ConfigurationError(
+            f"{text!r}: {{unit}} is the unit number in the URL (?unit=1), and there is none; a "
+            f"field has another name, such as {{unit_is}}"
+        )
+    return _unit_text(text, spec, unit)
 
 
 def _merged(parts: list[Part]) -> list[Part]:

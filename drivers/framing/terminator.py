@@ -17,7 +17,7 @@ class TerminatedReplies:
 
         Args:
             terminator: What ends each reply; at least one byte.
-            limit: Most bytes kept while no terminator has come.
+            limit: Most bytes of a reply, and most that are kept while no terminator has come.
             alone: What is a whole reply without a terminator, such as an ACK. No other reply can
                 begin so.
 
@@ -56,7 +56,11 @@ class TerminatedReplies:
             )
 
     def next_reply(self) -> bytes | None:
-        """Return the oldest complete reply; ``None`` means that more bytes are needed."""
+        """Return the oldest complete reply; ``None`` means that more bytes are needed.
+
+        Raises:
+            ProtocolMismatch: it is longer than the limit.
+        """
         for reply in self._alone:
             if self._buffer.startswith(reply):
                 self._buffer = self._buffer[len(reply) :]
@@ -65,6 +69,11 @@ class TerminatedReplies:
         if not terminator:
             return None
         self._buffer = rest
+        if len(reply) > self._limit:
+            raise ProtocolMismatch(
+                f"a reply of {len(reply)} bytes came, and {self._limit} is the most; it begins "
+                f"with {reply[:40]!r}"
+            )
         return reply
 
     def clear(self) -> bytes:

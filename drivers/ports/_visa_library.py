@@ -80,9 +80,7 @@ def translated(error: Exception) -> DeviceError:
         return DeviceLost(reason_of(cause) if cause is not None else told)
     if isinstance(error, TimeoutError):
         return DeviceTimeout(_TIMED_OUT)
-    if isinstance(error, OSError):
-        return DeviceLost(reason_of(error))
-    return DeviceLost(str(error) or type(error).__name__)
+    return DeviceLost(reason_of(error))
 
 
 def _system_error(error: BaseException) -> OSError | None:

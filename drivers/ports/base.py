@@ -13,9 +13,10 @@ from typing import Protocol
 
 from mktl.errors import DeviceLost, DeviceTimeout
 
-__all__ = ["CLOSED", "FdPort", "Port", "reason_of"]
+__all__ = ["CLOSED", "DISCARD_LIMIT", "FdPort", "Port", "reason_of"]
 
-_DISCARD_LIMIT = 1 << 16
+DISCARD_LIMIT = 1 << 16
+"""Most bytes that are thrown away at once."""
 CLOSED = "the port was closed on this side"
 
 
@@ -83,9 +84,9 @@ class Port(Protocol):
         """Release it. Wakes a thread that waits in it. May be called twice."""
 
 
-def reason_of(error: OSError) -> str:
-    """Say what the operating system says, without its number where it has words."""
-    if error.strerror:
+def reason_of(error: BaseException) -> str:
+    """Say what *error* says; of the operating system, without its number where it has words."""
+    if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
     return str(error) or type(error).__name__
 
@@ -155,7 +156,7 @@ class FdPort(ABC):
     def discard(self) -> bytes:
         """Return what came unasked; see :meth:`Port.discard`."""
         found = b""
-        while len(found) < _DISCARD_LIMIT:
+        while len(found) < DISCARD_LIMIT:
             data = self.read(deadline=0.0)
             if not data:
                 break

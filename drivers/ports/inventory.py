@@ -102,8 +102,7 @@ class Inventory:
         except FileNotFoundError:
             raise BadValue(f"{path}: {self.why_missing(path)}") from None
         except (OSError, ValueError) as error:
-            reason = reason_of(error) if isinstance(error, OSError) else error
-            raise BadValue(f"{path}: {reason}") from None
+            raise BadValue(f"{path}: {reason_of(error)}") from None
         if node is None:
             what = "a folder" if os.path.isdir(path) else "a file, and no device"  # noqa: PTH112
             raise BadValue(f"{path}: it is {what}; {self._hint(path)}")

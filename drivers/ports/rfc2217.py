@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from drivers.ports._library import LibraryPort
 from drivers.ports._settings import SerialSettings
-from drivers.ports.base import reason_of
-from drivers.ports.serial import import_pyserial
+from drivers.ports.base import DISCARD_LIMIT, reason_of
+from drivers.ports.serial import import_pyserial, pyserial_settings
 from drivers.ports.tcp import at
 from mktl.errors import DeviceLost, DeviceTimeout
 
@@ -23,7 +23,6 @@ __all__ = ["Rfc2217Port"]
 # and short: a read overshoots its deadline by no more.
 _SLICE_S = 0.02
 _ANSWER_S = 3.0  # to each of the things that pyserial negotiates; nothing ends that wait earlier
-_DISCARD_LIMIT = 1 << 16
 
 
 class Rfc2217Port(LibraryPort):
@@ -75,24 +74,15 @@ class Rfc2217Port(LibraryPort):
         """Nothing to do: a stream of bytes has no device clear."""
 
     def _open(self, deadline: float) -> None:
-        settings = self._settings
         answer_s = min(max(0.1, deadline - time.monotonic()), _ANSWER_S)
         try:
             self._serial = _serial_class()(
-                None,
-                baudrate=settings.baud,
-                bytesize=settings.bits,
-                parity=settings.parity[0].upper(),
-                stopbits=settings.stop,
-                xonxoff=settings.flow == "xonxoff",
-                rtscts=settings.flow == "rtscts",
-                dsrdtr=settings.flow == "dsrdtr",
-                timeout=_SLICE_S,
+                None, **pyserial_settings(self._settings), timeout=_SLICE_S
             )
             self._serial.port = f"rfc2217://{at(self._host, self._port)}?timeout={answer_s:.3f}"
             self._serial.open()
         except (OSError, ValueError) as error:  # ValueError: the server refuses a setting
-            raise DeviceLost(f"cannot open {self.url}: {_reason(error)}") from error
+            raise DeviceLost(f"cannot open {self.url}: {reason_of(error)}") from error
 
     def _release(self) -> None:
         if self._serial is not None:
@@ -115,17 +105,17 @@ class Rfc2217Port(LibraryPort):
                     return b""
             return bytes(data) + self._waiting(1)
         except OSError as error:
-            raise DeviceLost(_reason(error)) from error
+            raise DeviceLost(reason_of(error)) from error
 
     def _discard(self) -> bytes:
         try:
             return self._waiting(0)
         except OSError as error:
-            raise DeviceLost(_reason(error)) from error
+            raise DeviceLost(reason_of(error)) from error
 
     def _waiting(self, begun: int) -> bytes:
         assert self._serial is not None
-        count = min(self._serial.in_waiting, _DISCARD_LIMIT - begun)
+        count = min(self._serial.in_waiting, DISCARD_LIMIT - begun)
         return bytes(self._serial.read(count)) if count > 0 else b""
 
     def _write(self, data: bytes) -> None:
@@ -133,7 +123,7 @@ class Rfc2217Port(LibraryPort):
         try:
             self._serial.write(data)
         except OSError as error:
-            raise DeviceLost(_reason(error)) from error
+            raise DeviceLost(reason_of(error)) from error
 
 
 def _serial_class() -> type[Serial]:
@@ -158,7 +148,3 @@ def _serial_class() -> type[Serial]:
                 self._read_buffer.put(None)  # type: ignore[attr-defined]
 
     return ClosingSerial
-
-
-def _reason(error: Exception) -> str:
-    return reason_of(error) if isinstance(error, OSError) else str(error)

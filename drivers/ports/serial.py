@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from drivers.ports._nodes import node_at
-from drivers.ports._settings import PARITIES, SerialSettings
+from drivers.ports._settings import SerialSettings
 from drivers.ports.base import FdPort, reason_of
 from mktl.errors import ConfigurationError, DeviceLost
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import serial
 
 __all__ = [
-    "PARITIES",
     "SerialPort",
     "SerialSettings",
     "import_pyserial",
+    "pyserial_settings",
     "settings_for",
     "why_not_open",
 ]
@@ -64,13 +64,7 @@ class SerialPort(FdPort):
         try:
             self._serial = serial.Serial(
                 self._path,
-                baudrate=settings.baud,
-                bytesize=settings.bits,
-                parity=settings.parity[0].upper(),
-                stopbits=settings.stop,
-                xonxoff=settings.flow == "xonxoff",
-                rtscts=settings.flow == "rtscts",
-                dsrdtr=settings.flow == "dsrdtr",
+                **pyserial_settings(settings),
                 timeout=0,
                 write_timeout=0,
                 exclusive=True,
@@ -113,7 +107,7 @@ class SerialPort(FdPort):
         except BlockingIOError:
             return None
         except (OSError, termios.error) as error:
-            raise DeviceLost(_reason(error)) from error
+            raise DeviceLost(reason_of(error)) from error
         if not data:
             raise DeviceLost("the serial port is gone")
         return data
@@ -124,7 +118,7 @@ class SerialPort(FdPort):
         except BlockingIOError:
             return 0
         except (OSError, termios.error) as error:
-            raise DeviceLost(_reason(error)) from error
+            raise DeviceLost(reason_of(error)) from error
 
     def _close(self) -> None:
         if self._serial is None:
@@ -151,6 +145,19 @@ def import_pyserial() -> ModuleType:
     return serial
 
 
+def pyserial_settings(settings: SerialSettings) -> dict[str, Any]:
+    """Return *settings* as pyserial calls them."""
+    return {
+        "baudrate": settings.baud,
+        "bytesize": settings.bits,
+        "parity": settings.parity[0].upper(),
+        "stopbits": settings.stop,
+        "xonxoff": settings.flow == "xonxoff",
+        "rtscts": settings.flow == "rtscts",
+        "dsrdtr": settings.flow == "dsrdtr",
+    }
+
+
 def settings_for(path: str, settings: SerialSettings) -> SerialSettings:
     """Return *settings*, or those that *path* can have: a pseudo-terminal has no parity."""
     if not _is_pty(path):
@@ -167,10 +174,6 @@ def _is_pty(path: str) -> bool:
     except OSError:
         return False  # opening it will say why
     return node is not None and node.is_pty
-
-
-def _reason(error: Any) -> str:
-    return reason_of(error) if isinstance(error, OSError) else str(error)
 
 
 def why_not_open(path: str, error: OSError) -> str:

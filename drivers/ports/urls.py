@@ -120,7 +120,10 @@ def _serial(url: str, parts: SplitResult, defaults: PortDefaults) -> Port:
             f"{url!r}: a serial URL has three slashes and the path: {parts.scheme}:///dev/ttyS0"
         )
     query = Query(url, parts.query, (*FLOW_KEYS, *RS485_KEYS))
-    return SerialPort(unquote(parts.path), query.serial(defaults.serial))
+    path = unquote(parts.path)
+    if not path.isprintable():
+        raise ConfigurationError(f"{url!r}: {path!r} has characters that no device file has")
+    return SerialPort(path, query.serial(defaults.serial))
 
 
 def _modbus_tcp(url: str, parts: SplitResult, defaults: PortDefaults) -> Port:
@@ -172,6 +175,10 @@ def _place(url: str, parts: SplitResult, default: int | None) -> tuple[str, int]
         raise ConfigurationError(f"{url!r}: a TCP URL is {example}, and nothing else")
     if not parts.hostname:
         raise ConfigurationError(f"{url!r}: the host is missing: {example}")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        raise ConfigurationError(f"{url!r}: {parts.hostname!r} is no name of a host") from None
     try:
         port = parts.port
     except ValueError:

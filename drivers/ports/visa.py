@@ -28,6 +28,8 @@ _SLICE_S = 0.2  # close() by another thread waits no longer for a read that is u
 # No power of two: pyvisa-py takes a message of exactly the size asked for as one that goes on.
 _MESSAGE_SIZE = 1_000_003
 _STREAM_SIZE = 65536
+_LONGEST_MESSAGE = 32 << 20
+"""More than any reading or picture of an instrument has: it is not waited for what comes then."""
 _REST_S = 1.0  # longest wait for the rest of a message that has begun unasked
 _FLOWS = {"none": "none", "xonxoff": "xon_xoff", "rtscts": "rts_cts", "dsrdtr": "dtr_dsr"}
 _STOPS = {1: "one", 1.5: "one_and_a_half", 2: "two"}
@@ -208,15 +210,35 @@ class VisaPort(LibraryPort):
         if self._hislip is not None and not self._hislip.wait(deadline):
             return b""
         try:
-            data = self._library(lambda: self._read_message(deadline))
+            data = self._read_message(deadline)
         except DeviceTimeout:
             return b""
         self._torn = False
         return data
 
     def _read_message(self, deadline: float) -> bytes:
+        """Read to the end of a message; pyvisa would take whatever comes, as long as it comes."""
+        found = bytearray()
+        goes_on = True
+        while goes_on:
+            part, goes_on = self._library(lambda: self._part(deadline))
+            found += part
+            if len(found) > _LONGEST_MESSAGE:
+                self._faulty = True
+                raise DeviceLost(
+                    f"more than {_LONGEST_MESSAGE} bytes came without the end of a message; they "
+                    f"begin with {bytes(found[:40])!r}"
+                )
+            if goes_on and time.monotonic() > deadline:
+                raise DeviceTimeout("a message did not end in time")
+        return bytes(found)
+
+    def _part(self, deadline: float) -> tuple[bytes, bool]:
+        """Return a part of a message, and whether it goes on."""
         self._set_timeout(deadline)
-        return bytes(self._resource.read_raw(_MESSAGE_SIZE))
+        more = library().constants.StatusCode.success_max_count_read
+        part, status = self._read_some(_MESSAGE_SIZE)
+        return part, status == more
 
     def _stream(self, deadline: float) -> bytes:
         while not self._closing:
@@ -247,13 +269,17 @@ class VisaPort(LibraryPort):
         return first + self._read(count) if count else first
 
     def _read(self, count: int) -> bytes:
+        return self._read_some(count)[0]
+
+    def _read_some(self, count: int) -> tuple[bytes, Any]:
+        """Return up to *count* bytes, and the status that came with them."""
         codes = library().constants.StatusCode
         resource = self._resource
         with resource.ignore_warning(
             codes.success_device_not_present, codes.success_max_count_read
         ):
-            data, _ = resource.visalib.read(resource.session, count)
-        return bytes(data)
+            data, status = resource.visalib.read(resource.session, count)
+        return bytes(data), status
 
     def _discard(self) -> bytes:
         found = b""

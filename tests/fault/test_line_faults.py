@@ -9,7 +9,7 @@ import pytest
 
 from drivers.backoff import Backoff
 from drivers.line import Line
-from drivers.ports import port_for_url
+from drivers.ports import Port, port_for_url
 from mktl.errors import DeviceError, DeviceLost, DeviceTimeout, LinkDown, ProtocolMismatch
 from tests._support import free_tcp_port, wait_until
 from tests.unit.drivers.fakes import answer_with_name, device, line_to, settings
@@ -295,6 +295,38 @@ def test_close_during_an_attempt_to_connect_does_not_wait_for_it():
         line.close()
         assert line._thread is not None
         assert not line._thread.is_alive()
+
+
+def test_a_closed_line_does_not_speak_of_a_next_attempt():
+    with device() as fake, line_to(fake.url) as line:
+        line.close()
+        with pytest.raises(LinkDown, match="it was closed") as error:
+            line.exchange(b"a\n")
+        assert "next try" not in str(error.value)
+
+
+def test_a_pause_just_before_an_attempt_to_connect_holds_and_can_be_ended():
+    with device() as fake:
+        port = port_for_url(fake.url)
+        paused = threading.Event()
+
+        def renew() -> Port:
+            if not paused.is_set():
+                paused.set()
+                line.pause()
+            return port_for_url(fake.url)
+
+        port.renew = renew
+        line = Line(port, settings(), name="tc")
+        try:
+            line.start()
+            assert paused.wait(10)
+            line.resume()
+            line.wait_until_up(timeout_s=10)
+            assert line.exchange(b"a\n") == b"re a"
+            assert fake.connections == 1
+        finally:
+            line.close()
 
 
 def test_delays_double_up_to_the_longest_with_jitter():

@@ -117,14 +117,36 @@ def test_without_loopback_a_serial_line_has_to_be_quiet_for_long():
         late[0].join()
 
 
-def test_over_tcp_one_lost_reply_costs_nothing_more():
-    with fake() as device, opened(device.url_of()) as plc:
+def test_over_tcp_a_unit_that_cannot_be_asked_who_it_is_may_lose_a_reply():
+    with fake() as device, opened(device.url_of(), loopback=False) as plc:
         Once(device, 3, lambda unit, pdu: None)
         device.asked.clear()
         with pytest.raises(DeviceTimeout):
             plc.read_holding_registers(1, 1)
         assert plc.read_holding_registers(2, 1) == [2]
         assert [pdu[0] for pdu in device.asked] == [3, 3]
+
+
+@BOTH
+def test_a_silent_unit_is_known_as_such_before_anything_else_is_waited_for(rtu):
+    with fake(rtu=rtu) as device, opened(device.url_of()) as plc:
+        device.asked.clear()
+        device.answer_pdu = lambda unit, pdu: None
+        with pytest.raises(DeviceTimeout):
+            plc.read_holding_registers(1, 1)
+        with pytest.raises(LinkDown):
+            plc.read_holding_registers(2, 1)
+        assert [pdu[0] for pdu in device.asked[:2]] == [3, 8]
+
+
+@BOTH
+def test_a_unit_that_answers_all_but_some_questions_stays_up(rtu):
+    with fake(rtu=rtu) as device, opened(device.url_of(), timeout_s=0.1) as plc:
+        device.answer_pdu = lambda unit, pdu: None if pdu[0] == 3 else device.behave(unit, pdu)
+        for address in range(4):
+            with pytest.raises(DeviceTimeout):
+                plc.read_holding_registers(address, 1)
+        assert plc.status().state == "Up"
 
 
 @BOTH
@@ -242,13 +264,45 @@ def test_a_gateway_without_an_answer_is_a_silent_unit():
         device.answer_pdu = lambda unit, pdu: (
             bytes((pdu[0] | 0x80, 11)) if unit == 2 else device.behave(unit, pdu)
         )
-        with pytest.raises(DeviceTimeout, match="unit 2 did not answer"):
+        with pytest.raises(DeviceTimeout, match="unit 2 did not answer") as caught:
             two.read_holding_registers(1, 1)
+        assert "within" not in str(caught.value)  # it was told, and did not wait in vain
+        assert "may or may not" not in str(caught.value)
         wait_until(lambda: not reads(two, 1) and two.status().state != "Up")
         assert one.read_holding_registers(1, 1) == [1]
         assert one.status().state == "Up"
         device.answer_pdu = device.behave
         two.wait_until_up(timeout_s=10)
+
+
+@BOTH
+def test_why_a_unit_counts_as_silent_is_told_once_however_often_the_port_is_opened_anew(
+    rtu, caplog
+):
+    caplog.set_level(logging.INFO, "drivers")
+    with fake(rtu=rtu) as device:
+        device.answer_pdu = lambda unit, pdu: None
+        with opened(device.url_of(), up=False, timeout_s=0.1) as plc:
+            wait_until(lambda: device.connections >= 4)
+            assert plc.status().state == "Down"
+            assert "loopback = false" in plc.status().error
+            assert len([one for one in caplog.messages if "unit 1: the link is down" in one]) == 1
+            assert len([one for one in caplog.messages if one.startswith("bus at")]) == 2
+            device.answer_pdu = device.behave
+            plc.wait_until_up(timeout_s=10)
+    assert not [one for one in caplog.messages if "none of its units" in one]
+
+
+@BOTH
+def test_a_gateway_without_a_path_to_the_unit_is_no_sign_of_the_unit(rtu):
+    with fake(rtu=rtu) as device:
+        device.answer_pdu = lambda unit, pdu: bytes((pdu[0] | 0x80, 10))
+        with opened(device.url_of(), up=False) as plc:
+            wait_until(lambda: "gateway path unavailable" in plc.status().error)
+            assert plc.status().state != "Up"
+            device.answer_pdu = device.behave
+            plc.wait_until_up(timeout_s=10)
+            assert plc.read_holding_registers(1, 1) == [1]
 
 
 def test_a_silent_unit_of_a_serial_line_does_not_delay_the_others():
@@ -333,6 +387,16 @@ def test_a_write_that_must_not_be_repeated_is_not(rtu):
         Once(device, 6, lambda unit, pdu: None)
         with pytest.raises(DeviceTimeout, match="read back, holding 5 does not hold 77"):
             setpoint(plc, repeat=False).write(77)
+        assert len(device.seen(6)) == 1
+
+
+@BOTH
+def test_an_order_that_must_not_be_repeated_is_not_taken_for_done_because_it_was_so_before(rtu):
+    with fake(rtu=rtu) as device, opened(device.url_of()) as plc:
+        device.words[5] = 4
+        Once(device, 6, lambda unit, pdu: None)
+        with pytest.raises(DeviceTimeout, match=r"may or may not.*holds 4, as it may have before"):
+            setpoint(plc, repeat=False).write(4)
         assert len(device.seen(6)) == 1
 
 

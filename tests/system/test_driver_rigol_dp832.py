@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ import simulators
 from drivers.rigol_dp832 import RigolDP832
 from mktl.errors import DeviceError, DeviceRefused, LinkDown
 from simulators.serve import Simulator
-from tests._support import run_cli, running, wait_until
+from tests._support import wait_until
+from tests.system._instrument import control, link_is, mark, refused, served
 
 ROOT = Path(__file__).resolve().parents[2]
-SUPPLY = str(ROOT / "examples" / "power_supply.toml")
+SUPPLY = ROOT / "examples" / "power_supply.toml"
 QUICK = {"retry_first_s": 0.05, "retry_longest_s": 0.2}
 CLEAN = {"noise_v": 0, "noise_a": 0, "ch1_load_ohm": 10, "ch3_load_ohm": 5}
 # The instrument itself has no HiSLIP, but others that speak SCPI have. "asrl" is its serial port
@@ -249,71 +251,37 @@ def test_settings_are_restored_after_it_was_switched_off_and_on(tcp_twin):
         assert psu.over_voltage_enabled(1) is True
 
 
-@contextlib.contextmanager
-def served(url: str) -> Iterator[mktl.Store]:
-    with running(["markd", SUPPLY, "--url", f"psu={url}"], ready="on the air"):
-        store = mktl.get("power")
-        wait_until(lambda: store["psu_link"].formatted == "Up", what="the link to be up")
-        yield store
-
-
-def control(twin: Simulator, *words: str) -> str:
-    host, port = twin.control_address
-    done = run_cli("marksim", "ctl", f"{host}:{port}", *words)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_the_example_passes_the_check():
-    done = run_cli("markd", SUPPLY, "--check")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "16 items, no problems" in done.stdout
-
-
-def test_the_example_answers_for_every_item_when_simulated():
-    with running(["markd", SUPPLY, "--simulate"], ready="on the air"):
-        store = mktl.get("power")
-        wait_until(lambda: store["psu_link"].formatted == "Up", what="the link to be up")
-        for key in store:
-            answer = store.read([key], refresh=True)[key]
-            assert not isinstance(answer, Exception), (key, answer)
+def serving(url: str) -> AbstractContextManager[mktl.Store]:
+    return served(SUPPLY, up=("psu",), urls={"psu": url})
 
 
 def test_what_mark_sets_is_in_the_instrument_and_what_it_does_is_in_mark(twin, url):
-    with served(url) as store:
-        settings = ("camera_limit=1.0", "camera_setpoint=5", "camera_on=On")
-        done = run_cli("mark", "set", "-s", "power", *settings)
-        assert done.returncode == 0, done.stderr
+    with serving(url) as store:
+        mark("set", "-s", "power", "camera_limit=1.0", "camera_setpoint=5", "camera_on=On")
         assert "ch1_on=1" in control(twin, "get", "ch1_on")
         volts = control(twin, "get", "ch1_v").partition("=")[2]
         assert float(volts) == pytest.approx(5, abs=0.01)
 
         control(twin, "set", "ch1_load_ohm=1")
         wait_until(lambda: store["camera_mode"].formatted == "Constant current")
-        got = run_cli("mark", "get", "power.camera_mode", "power.camera_current", "--refresh")
-        assert "Constant current" in got.stdout
-        assert "power.camera_current: 1.00" in got.stdout
+        got = mark("get", "power.camera_mode", "power.camera_current", "--refresh")
+        assert "Constant current" in got
+        assert "power.camera_current: 1.00" in got
 
 
 def test_a_daemon_lets_go_of_a_cable_that_is_pulled_and_takes_it_when_it_is_back(twin, url):
-    with served(url) as store:
+    with serving(url) as store:
         control(twin, "cut")
         wait_until(lambda: store["psu_link"].formatted in ("Down", "Connecting"))
-        lost = run_cli("mark", "get", "power.camera_on", "--refresh")
-        assert lost.returncode != 0
-        assert "power.camera_on failed: psu at" in lost.stderr
+        lost = refused("get", "power.camera_on", "--refresh")
+        assert "power.camera_on failed: psu at" in lost
         control(twin, "restore")
-        wait_until(lambda: store["psu_link"].formatted == "Up", 20)
-        done = run_cli("mark", "set", "-s", "power", "camera_on=On")
-        assert done.returncode == 0, done.stderr
+        link_is(store, "psu", "Up")
+        mark("set", "-s", "power", "camera_on=On")
         assert "ch1_on=1" in control(twin, "get", "ch1_on")
 
 
 def test_mark_is_told_why_a_setting_was_refused(tcp_twin):
-    with served(tcp_twin.url):
-        refused = run_cli("mark", "set", "power.camera_setpoint=12")
-        assert refused.returncode != 0
-        assert "5.5" in refused.stderr
-        refused = run_cli("mark", "set", "power.psu_raw=:SOUR1:VOLT 99")
-        assert refused.returncode != 0
-        assert "error queue" in refused.stderr
+    with serving(tcp_twin.url):
+        assert "5.5" in refused("set", "power.camera_setpoint=12")
+        assert "error queue" in refused("set", "power.psu_raw=:SOUR1:VOLT 99")

@@ -12,7 +12,7 @@ import mktl
 import simulators
 from simulators.serve import Simulator
 from simulators.watlow_f4 import WatlowF4
-from tests._support import run_cli, running, wait_until
+from tests._support import wait_until
 from tests.system._instrument import Seen, control, in_doubt, link_is, mark, refused, served
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,21 +71,6 @@ def file(tmp_path) -> Path:
 def dome(file, twin) -> Iterator[mktl.Store]:
     with served(file, up=("io",), urls={"io": twin.url}) as store:
         yield store
-
-
-def test_the_example_passes_the_check():
-    done = run_cli("markd", ENCLOSURE, "--check")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "24 items, no problems" in done.stdout
-
-
-def test_the_example_answers_for_every_item_when_simulated():
-    with running(["markd", ENCLOSURE, "--simulate"], ready="on the air"):
-        store = mktl.get("dome")
-        link_is(store, "io", "Up")
-        keys = [key for key in store if key != "watchdog_restart"]
-        for key, answer in store.read(keys, refresh=True).items():
-            assert not isinstance(answer, Exception), (key, answer)
 
 
 def test_what_mark_sets_is_in_the_dome_and_what_the_dome_does_is_in_mark(twin):

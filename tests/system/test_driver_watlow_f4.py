@@ -12,7 +12,7 @@ import mktl
 import simulators
 from simulators.serve import Simulator
 from simulators.wago_750_352 import Wago750352
-from tests._support import run_cli, running, wait_until
+from tests._support import wait_until
 from tests.system._instrument import Seen, control, in_doubt, link_is, mark, refused, served
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,22 +69,6 @@ def chamber(tmp_path, twin) -> Iterator[mktl.Store]:
     with served(file, up=("f1",), urls={"f1": twin.url}) as store:
         wait_until(lambda: store["temperature_1"].value == 25.0)
         yield store
-
-
-def test_the_example_passes_the_check():
-    done = run_cli("markd", CHAMBER, "--check")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "17 items, no problems" in done.stdout
-
-
-def test_the_example_answers_for_every_item_when_simulated():
-    with running(["markd", CHAMBER, "--simulate"], ready="on the air"):
-        store = mktl.get("chamber")
-        link_is(store, "f4", "Up")
-        readable = [key for key in store if key not in ("start_profile", "end_profile")]
-        readable.remove("clear_alarms")
-        for key, answer in store.read(readable, refresh=True).items():
-            assert not isinstance(answer, Exception), (key, answer)
 
 
 def test_what_mark_sets_is_in_the_chamber_and_what_the_chamber_does_is_in_mark(twin):

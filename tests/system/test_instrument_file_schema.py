@@ -75,7 +75,10 @@ NOTE = '[items.n]\ntype = "string"\n'
     [
         HEAD + NOTE,
         TEXT + '[items.p]\ncontroller = "g"\nask = "P"\nlimits = {warning = [1, 2]}\npoll_s = 1\n',
-        MODBUS + '[items.p]\ncontroller = "m"\nregister = {table = "input", address = 1}\n',
+        MODBUS
+        + '[items.p]\ncontroller = "m"\nregister = {table = "input", address = 1}\npoll_s = 0\n'
+        '[items.q]\ncontroller = "m"\nsettable = true\n'
+        'register = {numbering = "modicon", address = 40005, readable = false}\n',
         HEAD + '[controllers.x]\ndriver = "our.vacuum:Gauge"\nurl = "tcp://h:1"\nown = 1\n'
         '[items.p]\ncontroller = "x"\nown = "PR1"\n',
         'driver = "text"\nterminator = "\\r"\n[channels.p]\nask = "P"\n',
@@ -95,7 +98,7 @@ def test_what_is_right_fits(text: str) -> None:
         (HEAD + '[items."a/b"]\ntype = "string"\n', "does not match"),
         (HEAD + '[items.a]\ntype = "strng"\n', "'strng' is not one of"),
         (HEAD + '[items.a]\nchannel = "tc"\n', "does not match"),
-        (HEAD + '[items.a]\nchannel = "tc.t"\npoll_s = 0\n', "minimum of 0"),
+        (HEAD + '[items.a]\nchannel = "tc.t"\npoll_s = -1\n', "minimum of 0"),
         (HEAD + '[items.a]\nchannel = "tc.t"\nrange = [1]\n', "too short"),
         (HEAD + '[items.a]\nchannel = "tc.t"\nlimits = {waring = [1, 2]}\n', "'waring' was"),
         (HEAD + '[items.a]\nchannel = "tc.t"\npoll = 1\n', "'poll' was unexpected"),

@@ -129,9 +129,11 @@ def fake(*, rtu: bool = False, port: int = 0) -> Iterator[FakeModbus]:
 
 
 @contextlib.contextmanager
-def opened(url: str, *, up: bool = True, **settings: Any) -> Iterator[ModbusDriver]:
+def opened(
+    url: str, kind: type[Any] = ModbusDriver, *, name: str = "plc", up: bool = True, **settings: Any
+) -> Iterator[Any]:
     """A driver that is quick to give up and quick to try again."""
-    driver = ModbusDriver(url, name="plc", **{**QUICK, **settings})
+    driver = kind(url, name=name, **{**QUICK, **settings})
     try:
         driver.start()
         if up:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,6 @@ import pytest
 
 from drivers._julabo import ALARMS, REFUSALS, LineFeedReplies, to_float, to_status
 from drivers.julabo import Julabo
-from drivers.ports.scripted import ScriptedPort
 from mktl.errors import (
     BadValue,
     ConfigurationError,
@@ -20,6 +19,7 @@ from mktl.errors import (
     ProtocolMismatch,
 )
 from tests._support import wait_until
+from tests.unit.drivers.scripted_fakes import ScriptedInstrument, assert_described, behind
 
 VERSION = "JULABO CRYOCOMPACT CF31 VERSION 5.0"
 REMOTE, MANUAL = "02 REMOTE STOP", "00 MANUAL STOP"
@@ -31,8 +31,10 @@ class Quick(Julabo):
     line_defaults = replace(Julabo.line_defaults, settle_after=(), min_gap_s=0.0)
 
 
-class Unit(ScriptedPort):
+class Unit(ScriptedInstrument):
     """A unit with registers; what it refuses is told once, by the next ``status``."""
+
+    message_end = b"\r"
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,24 +53,8 @@ class Unit(ScriptedPort):
         self.ignored: set[str] = set()
         self.told_next: list[str] = []
         self.end = b"\r\n"
-        self.mangle: Callable[[str, bytes], bytes] = lambda _message, reply: reply
 
-    @property
-    def asked(self) -> list[str]:
-        return [message.decode().removesuffix("\r") for message in self.written]
-
-    def write(self, data: bytes, deadline: float) -> None:
-        with self._arrived:
-            self._check()
-            self.written.append(data)
-            assert data.endswith(b"\r")
-            message = data[:-1].decode()
-            reply = self._reply(message)
-            if reply is not None:
-                self._input += self.mangle(message, reply.encode("latin-1") + self.end)
-            self._arrived.notify_all()
-
-    def _reply(self, message: str) -> str | None:
+    def reply_to(self, message: str) -> str | None:
         if message == "status":
             return self.told_next.pop(0) if self.told_next else self.state
         if message in self.replies:
@@ -85,11 +71,8 @@ class Unit(ScriptedPort):
         return None
 
 
-def opened(unit: Unit, cls: type[Julabo] = Quick, **settings: Any) -> Julabo:
-    given = {"timeout_s": 0.1, "retry_first_s": 0.05, "retry_longest_s": 0.1, **settings}
-    driver = cls("tcp://127.0.0.1:1", name="chiller", **given)
-    driver._line._port = unit
-    return driver
+def opened(unit: Unit, **settings: Any) -> Julabo:
+    return behind(unit, Quick, "chiller", **settings)
 
 
 @pytest.fixture
@@ -358,8 +341,8 @@ def test_a_state_whose_number_and_words_differ_is_not_shown_as_either(unit):
 class UpperUnit(Unit):
     """Understands upper case only, as the simulator of lewis does."""
 
-    def _reply(self, message: str) -> str | None:
-        return super()._reply(message.lower()) if message == message.upper() else None
+    def reply_to(self, message: str) -> str | None:
+        return super().reply_to(message.lower()) if message == message.upper() else None
 
 
 def test_commands_are_sent_in_upper_case_where_that_is_asked_for():
@@ -459,13 +442,7 @@ def test_raw_commands_are_checked_too(chiller, unit):
 
 
 def test_every_channel_describes_itself_and_says_how_long_its_messages_are(chiller):
-    channels = chiller.channels()
-    assert len({channel.path for channel in channels}) == len(channels)
-    for channel in channels:
-        assert channel.item["description"]
-        assert channel.sent_bytes
-        assert channel.received_bytes
-        assert channel.read is not None
+    assert_described(chiller.channels())
     assert chiller.channel("temperature").item["units"] == "degC"
 
 

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from drivers.line import Exchanged, Line
+from drivers.exchanged import Exchanged
+from drivers.line import Line
 from drivers.ports import port_for_url
 from drivers.ports.scripted import ScriptedPort
 from drivers.settings import LineSettings
@@ -284,6 +285,31 @@ def test_close_ends_an_exchange_that_waits_for_its_reply():
         line.close()
         asking.join(10)
     assert "may or may not have been carried out" in str(errors[0])
+
+
+@pytest.mark.parametrize("query", [True, False])
+def test_only_what_may_change_something_may_have_been_carried_out(query):
+    with (
+        device(lambda m: None if m == "silence" else answer_with_name(m)) as fake,
+        line_to(fake.url) as line,
+    ):
+        with pytest.raises(DeviceTimeout, match="nothing came back; ") as caught:
+            line.exchange(b"silence\n", timeout_s=0.05, query=query)
+        assert ("may or may not have been carried out" in str(caught.value)) is not query
+        assert "put back in step" in str(caught.value)
+
+
+def test_what_was_told_in_a_turn_may_have_been_carried_out_where_a_query_after_it_fails():
+    with (
+        device(lambda m: None if m == "silence" else answer_with_name(m)) as fake,
+        line_to(fake.url) as line,
+    ):
+        with pytest.raises(DeviceTimeout, match="may or may not"), line.turn():
+            line.exchange(b"told\n")
+            line.exchange(b"silence\n", timeout_s=0.05, query=True)
+        with pytest.raises(DeviceTimeout) as caught:
+            line.exchange(b"silence\n", timeout_s=0.05, query=True)
+        assert "may or may not" not in str(caught.value)
 
 
 def test_settings_without_identity_reopen_a_line_in_doubt():

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
 
 from drivers import _modbus_settings, wiring
 from drivers._modbus_register import REGISTER_KEYS
+from drivers.base import BadItem
 from drivers.framing.modbus import rtu_frame
 from drivers.modbus import ModbusDriver
-from mktl.errors import ProtocolMismatch
-from tests.unit.drivers.modbus_fakes import FakeModbus, fake, opened
+from mktl.errors import (
+    ConfigurationError,
+    DeviceRefused,
+    DeviceTimeout,
+    InvalidReading,
+    ProtocolMismatch,
+)
+from tests.unit.drivers.modbus_fakes import FakeModbus, fake, opened, pymodbus_server
 from tests.unit.drivers.pages import names_in_table, toml_blocks
 
 PAGE = "modbus-driver.md"
@@ -101,6 +109,123 @@ def test_what_is_read_in_one_table_may_be_written_in_another():
         assert [pdu[0] for pdu in device.asked] == [4, 6]
 
 
+def test_a_register_may_be_numbered_otherwise_than_those_around_it():
+    with pymodbus_server("tcp") as url, opened(f"{url}?unit=1", numbering="modicon") as plc:
+        plain = {"address": 30101, "write_address": 40031}
+        other = {"numbering": "protocol", "table": "input", "address": 0x140}
+        assert plc.channel_for("x", {"register": plain}).read() == 100
+        assert plc.channel_for("y", {"register": other}).read() == 0x140
+        one_based = {"numbering": "one-based", "table": "holding", "address": 8}
+        assert plc.channel_for("z", {"register": one_based}).read() == 7
+
+
+# --- what cannot be read --------------------------------------------------------------------------
+
+
+def write_only(device: FakeModbus, address: int) -> None:
+    """Have the device refuse to read a register."""
+
+    def answer(unit: int, pdu: bytes) -> bytes | None:
+        first, count = struct.unpack_from(">HH", pdu, 1)
+        hit = pdu[0] == 3 and first <= address < first + count
+        return b"\x83\x02" if hit else device.behave(unit, pdu)
+
+    device.answer_pdu = answer
+
+
+def test_what_is_not_readable_is_only_written():
+    with fake() as device, opened(device.url_of(), holes={"holding": [[5, 5]]}) as plc:
+        write_only(device, 5)
+        table = register(address=5, readable=False)
+        channel = plc.channel_for("start", table | {"settable": True})
+        assert (channel.read, channel.poll_s) == (None, None)
+        assert (channel.item["gettable"], channel.item["settable"]) == (False, True)
+        device.asked.clear()
+        channel.write(4)
+        assert device.words[5] == 4
+        assert [pdu[0] for pdu in device.asked] == [6]
+
+
+def test_of_what_is_not_readable_nobody_knows_what_became_after_a_lost_answer():
+    with fake() as device, opened(device.url_of()) as plc:
+        channel = plc.channel_for("start", register(address=5, readable=False) | {"settable": True})
+        device.answer_pdu = lambda unit, pdu: None if pdu[0] == 6 else device.behave(unit, pdu)
+        device.asked.clear()
+        with pytest.raises(DeviceTimeout, match="may or may not have been carried out"):
+            channel.write(4)
+        assert [pdu[0] for pdu in device.asked] == [6]
+
+
+def test_a_part_of_what_is_not_readable_is_written_by_mask():
+    with fake() as device, opened(device.url_of()) as plc:
+        device.words[5] = 0xF00F
+        table = register(address=5, readable=False, bits=[4, 7], write="mask")
+        plc.channel_for("x", table | {"settable": True}).write(9)
+        assert device.words[5] == 0xF09F
+
+
+def test_what_is_not_readable_may_be_restored():
+    with fake() as device:
+        write_only(device, 5)
+        restore = [{"table": "holding", "address": 5, "readable": False, "value": 77}]
+        with opened(device.url_of(), restore=restore):
+            assert device.words[5] == 77
+
+
+@pytest.mark.parametrize(
+    ("table", "field", "text"),
+    [
+        (register(address=5, readable=False), "settable", "can only be written"),
+        (register(address=5, readable=0), "register.readable", "true or false"),
+        (register(address=5, readable=False, read_back=True), "register.read_back", "readable"),
+        (register(address=5, readable=False, write_address=6), "register.readable", "`address`"),
+        (register(address=5, readable=False, bit=1), "register.write", "must be mask"),
+        (register(address=5, numbering="roman"), "register.numbering", "must be one of"),
+    ],
+)
+def test_what_does_not_go_with_the_rest_is_refused(table, field, text):
+    driver = ModbusDriver(NOWHERE)
+    try:
+        with pytest.raises(BadItem, match=text) as caught:
+            driver.channel_for("x", table)
+        assert caught.value.field == field
+    finally:
+        driver.close()
+
+
+def test_the_register_that_tells_the_device_has_to_be_readable():
+    identify = {"table": "holding", "address": 1, "readable": False, "value": 1}
+    with pytest.raises(ConfigurationError, match=r"identify\.readable"):
+        ModbusDriver(NOWHERE, identify=identify)
+
+
+# --- addresses in errors --------------------------------------------------------------------------
+
+
+def test_errors_have_the_numbers_of_the_file_and_those_on_the_wire():
+    settings = {"numbering": "modicon", "holes": {"holding": [[40205, 40206]]}}
+    with fake() as device, opened(device.url_of(), **settings) as plc:
+        with pytest.raises(BadItem) as caught:
+            plc.channel_for("x", {"register": {"address": 40204, "type": "uint32"}})
+        assert caught.value.text == (
+            "40204-40205 (holding 203-204 on the wire) is in the hole 40205 to 40206, and an item "
+            "reads its address; one that can only be written says readable = false"
+        )
+        far = plc.channel_for("x", {"register": {"address": 400302, "type": "uint32"}})
+        with pytest.raises(DeviceRefused) as refused:
+            far.read()
+        asked = "read holding registers 40302 to 40303 (301 to 302 on the wire): "
+        assert f"{asked}illegal data address (exception 2)" in str(refused.value)
+        bad = plc.channel_for("x", {"register": {"address": 400006}, "plausible": [9, 10]})
+        with pytest.raises(InvalidReading, match=r"400006 \(holding 5 on the wire\) is 5, which"):
+            bad.read()
+    with fake() as device, opened(device.url_of(), numbering="one-based") as plc:
+        table = register(address=6, read_back=True) | {"settable": True}
+        device.answer_pdu = lambda unit, pdu: pdu if pdu[0] == 6 else device.behave(unit, pdu)
+        with pytest.raises(DeviceRefused, match=r"7 was written to holding 6 \(5 on the wire\)"):
+            plc.channel_for("x", table).write(7)
+
+
 # --- blocks ---------------------------------------------------------------------------------------
 
 
@@ -108,7 +233,8 @@ def blocks(tables: list[dict[str, Any]], **settings: Any) -> list[str]:
     driver = ModbusDriver(NOWHERE, **settings)
     try:
         channels = [driver.channel_for(f"x{n}", table) for n, table in enumerate(tables)]
-        return sorted(block.what for block in driver.plan_reads(channels))
+        readable = [channel for channel in channels if channel.read is not None]
+        return sorted(block.what for block in driver.plan_reads(readable))
     finally:
         driver.close()
 
@@ -132,11 +258,17 @@ COILS: list[dict[str, Any]] = [
         (
             [register(address=n) for n in (1, 6)],
             {"holes": {"holding": [[4, 4]]}, "numbering": "one-based"},
-            ["0", "5"],
+            ["1 (0 on the wire)", "6 (5 on the wire)"],
         ),
         (
             [{"register": {"address": n}} for n in (40001, 40006)],
             {"holes": {"holding": [[40004, 40004]]}, "numbering": "modicon"},
+            ["(holding 0 on the wire)", "(holding 5 on the wire)"],
+        ),
+        (
+            [register(address=n) for n in (0, 5)]
+            + [register(address=3, readable=False) | {"settable": True}],
+            {},
             ["0", "5"],
         ),
     ],

@@ -131,6 +131,7 @@ def test_each_step_of_a_scale_comes_back_exactly(number, scale):
         (reg("bool"), 2),
         (reg(bits=(0, 1)), 4),
         (reg(bits=(0, 1)), -1),
+        (reg(bits=(8, 11), invalid=(0,)), 0),
         (reg("string", length=2), "ABCDE"),
         (reg("string", length=2), "Ä"),
         (reg("string", length=2), "A\n"),
@@ -141,6 +142,7 @@ def test_each_step_of_a_scale_comes_back_exactly(number, scale):
         (reg(count=2), "12"),
         (reg("int16", invalid=(32767,)), 32767),
         (reg("int16", invalid=(32768,)), -32768),
+        (reg("float32", invalid=(-999.9,)), -999.9),
         (Register(table="coil", address=0, type="bool"), 2),
     ],
 )
@@ -162,7 +164,18 @@ def test_what_a_register_cannot_hold_is_refused(register, value):
         (reg("int16", invalid=(-32768,)), [0x8000]),
         (reg("uint32", invalid=(0xFFFFFFFF,)), [0xFFFF, 0xFFFF]),
         (reg("int16", count=2, invalid=(7,)), [1, 7]),
+        # No float32 is -999.9: the one that means it is -999.9000244140625.
+        (reg("float32", invalid=(-999.9,)), [0xC479, 0xF99A]),
+        (
+            reg("float32", invalid=(9.96921e36,)),
+            list(struct.unpack(">HH", struct.pack(">f", 9.96921e36))),
+        ),
         (reg("int16", scale=0.1, plausible=(0, 100)), [1001]),
+        # Of a part: in its bits, or, where these cannot hold it, in the whole register.
+        (reg(bits=(8, 11), invalid=(0,)), [0xF0FF]),
+        (reg(bits=(8, 11), scale=0.1, invalid=(15,)), [0x8F00]),
+        (reg(bits=(8, 11), invalid=(0xFFFF,)), [0xFFFF]),
+        (reg(bits=(3, 3), single_bit=True, invalid=(0xFFFF,)), [0xFFFF]),
         (reg("string", length=1), [0x0141]),
         (reg("string", length=1), [0xC441]),
     ],
@@ -170,6 +183,13 @@ def test_what_a_register_cannot_hold_is_refused(register, value):
 def test_what_is_no_value_is_never_shown_as_one(register, words):
     with pytest.raises(InvalidReading, match="holding 10"):
         register.decode(words)
+
+
+def test_the_rest_of_a_register_says_nothing_about_a_part_of_it():
+    part = reg(bits=(8, 11), invalid=(0, 0xFFFF))
+    assert part.decode([0x0400]) == 4
+    assert part.decode([0xFFFE]) == 15
+    assert part.encode(15, 0x00FF) == [0x0FFF]
 
 
 @given(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.line import Line
-from drivers.ports import port_for_url
+from drivers.ports import port_for_url, visa
 from drivers.ports.base import Port
 from drivers.settings import Identity
 from mktl.errors import DeviceError, DeviceLost
@@ -22,6 +22,7 @@ from tests._support.leaks import open_files
 from tests.unit.drivers.fakes import FakeDevice, settings
 from tests.unit.drivers.visa_fakes import (
     ANY,
+    DATA,
     DATA_END,
     FATAL,
     SERVICE_REQUEST,
@@ -204,3 +205,19 @@ def test_an_attempt_that_fails_leaves_no_file_open(name):
             attempt()
         # The simulator may still have some of its own ends.
         wait_until(lambda: open_files() <= before)
+
+
+def test_a_message_that_does_not_end_takes_no_memory_without_end(hislip, port, monkeypatch):
+    monkeypatch.setattr(visa, "_MESSAGE_SIZE", 1000)
+    monkeypatch.setattr(visa, "_LONGEST_MESSAGE", 5000)
+    hislip.reply = lambda number, data: hs(DATA, number, b"x" * 4000) * 10
+    port.write(b"TRACE?\n", soon())
+    with pytest.raises(DeviceLost, match="more than 5000 bytes"):
+        port.read(soon())
+
+
+def test_a_long_message_in_many_parts_is_one_message(hislip, port, monkeypatch):
+    monkeypatch.setattr(visa, "_MESSAGE_SIZE", 1000)
+    hislip.reply = lambda number, data: hs(DATA, number, b"x" * 4000) + hs(DATA_END, number, b"y")
+    port.write(b"TRACE?\n", soon())
+    assert port.read(soon()) == b"x" * 4000 + b"y"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from drivers.ports.scripted import ScriptedPort
 from drivers.rigol_dp832 import Measured, RigolDP832
 from drivers.scpi import ErrorEntry, NoNumber, to_entry, to_flag, to_float
 from mktl.errors import (
@@ -20,6 +19,12 @@ from mktl.errors import (
     ProtocolMismatch,
 )
 from tests._support import wait_until
+from tests.unit.drivers.scripted_fakes import (
+    ScriptedInstrument,
+    assert_described,
+    behind,
+    values_of,
+)
 
 IDN = "RIGOL TECHNOLOGIES,DP832,DP8C123456789,00.01.14"
 NO_ERROR = '0,"No error"'
@@ -31,7 +36,7 @@ class Quick(RigolDP832):
     line_defaults = replace(RigolDP832.line_defaults, min_gap_s=0.0)
 
 
-class Supply(ScriptedPort):
+class Supply(ScriptedInstrument):
     """A table of replies, and an error queue."""
 
     def __init__(self) -> None:
@@ -57,24 +62,8 @@ class Supply(ScriptedPort):
         self.queue: list[str] = []
         self.refused: dict[str, str] = {}
         self.sets: list[str] = []
-        self.mangle: Callable[[str, bytes], bytes] = lambda _message, reply: reply
 
-    @property
-    def asked(self) -> list[str]:
-        return [message.decode().removesuffix("\n") for message in self.written]
-
-    def write(self, data: bytes, deadline: float) -> None:
-        with self._arrived:
-            self._check()
-            self.written.append(data)
-            assert data.endswith(b"\n")
-            message = data[:-1].decode()
-            reply = self._reply(message)
-            if reply is not None:
-                self._input += self.mangle(message, reply.encode("latin-1") + b"\n")
-            self._arrived.notify_all()
-
-    def _reply(self, message: str) -> str | None:
+    def reply_to(self, message: str) -> str | None:
         if message == ":SYST:ERR?":
             return self.queue.pop(0) if self.queue else NO_ERROR
         if message in self.replies:
@@ -89,10 +78,7 @@ class Supply(ScriptedPort):
 
 
 def opened(supply: Supply, **settings: Any) -> RigolDP832:
-    given = {"timeout_s": 0.1, "retry_first_s": 0.05, "retry_longest_s": 0.1, **settings}
-    driver = Quick("tcp://127.0.0.1", name="psu", **given)
-    driver._line._port = supply
-    return driver
+    return behind(supply, Quick, "psu", **settings)
 
 
 @pytest.fixture
@@ -338,13 +324,7 @@ def test_arguments_outside_the_sheet_are_refused_before_anything_is_sent(psu, su
 
 def test_voltage_current_and_power_are_read_with_one_message(psu, supply):
     paths = ["power.1", "output.1", "voltage.1", "setpoint.voltage.1", "setpoint.current.1"]
-    planned = psu.plan_reads([psu.channel(path) for path in paths])
-    values = {
-        channel.path: value
-        for one in planned
-        for channel, value in zip(one.channels, one.read(), strict=True)
-    }
-    assert values == {
+    assert values_of(psu, *paths) == {
         "power.1": 0.617, "voltage.1": 5.001, "output.1": True, "setpoint.voltage.1": 5.0,
         "setpoint.current.1": 1.0,
     }  # fmt: skip
@@ -366,13 +346,7 @@ def test_raw_commands_are_checked_too(psu, supply):
 
 
 def test_every_channel_describes_itself_and_says_how_long_its_messages_are(psu):
-    channels = psu.channels()
-    assert len({channel.path for channel in channels}) == len(channels)
-    for channel in channels:
-        assert channel.item["description"]
-        assert channel.sent_bytes
-        assert channel.received_bytes
-        assert channel.read is not None
+    assert_described(psu.channels())
     assert psu.channel("setpoint.voltage.3").item["range"] == [0, 5.3]
     assert psu.channel("current.2").item["units"] == "ampere"
 

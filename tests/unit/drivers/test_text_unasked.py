@@ -14,6 +14,7 @@ from mktl.errors import (
 )
 from tests._support import wait_until
 from tests.unit.drivers.text_fakes import (
+    IDENTIFY,
     listening,
     opened,
     pty_device,
@@ -136,3 +137,64 @@ def test_closing_ends_everything():
             listening(driver, "temperature")
         with pytest.raises(LinkDown):
             read(driver, "heating")
+
+
+ALARM: dict[str, dict[str, Any]] = {"alarm": {"heard": "ALARM {value:d}"}}
+NAMED: dict[str, Any] = {"identify": IDENTIFY}
+
+
+def test_what_another_device_says_unasked_is_not_heard():
+    says = {b"ID?": b"ALARM 1\r\nVG-2\r\nALARM 2"}
+    with (
+        text_device(table(says)) as device,
+        opened(device, ALARM, up=False, **NAMED) as driver,
+    ):
+        heard = listening(driver, "alarm")["alarm"]
+        wait_until(lambda: driver.status().state == "Wrong device")
+        wait_until(lambda: device.told(b"ID?") > 3)
+        assert heard == []
+        says[b"ID?"] = b"ALARM 3\r\nVG-1"
+        driver.wait_until_up(timeout_s=10)
+        device.send(b"ALARM 4\r\n")
+        wait_until(lambda: heard)
+        assert heard == [4]
+
+
+@pytest.mark.parametrize("query", ["", "?unit=1"])
+def test_what_the_right_device_says_while_it_is_prepared_is_heard_once_the_link_is_up(query):
+    states: list[str] = []
+    says: dict[bytes, bytes | None] = {b"MODE?": None}
+    start = [{"ask": "MODE?", "reply": "REMOTE"}]
+
+    def answer(message: bytes) -> bytes | None:
+        if message == b"MODE?":
+            device.send(b"ALARM 5\r\n")
+        return table(says)(message)
+
+    with (
+        text_device(answer) as device,
+        opened(device, ALARM, up=False, query=query, timeout_s=0.2, start=start, **NAMED) as driver,
+    ):
+        driver.channel("alarm").listen(lambda value: states.append(driver.status().state))
+        wait_until(lambda: device.told(b"MODE?") > 2)
+        assert states == []
+        says[b"MODE?"] = b"REMOTE"
+        wait_until(lambda: states)
+        assert set(states) == {"Up"}
+
+
+def test_a_unit_that_is_another_device_is_not_heard_though_its_neighbour_is():
+    says = {b"1ID?": b"1VG-1", b"2ID?": b"2ALARM 7\r\n1ALARM 6\r\n2VG-2"}
+    items = {"alarm": {"heard": "{unit}ALARM {value:d}"}}
+    named = {"identify": {"ask": "{unit}ID?", "reply": "{unit}VG-1"}}
+    with (
+        text_device(table(says)) as device,
+        opened(device, items, query="?unit=1", **named) as right,
+    ):
+        heard = listening(right, "alarm")["alarm"]
+        with opened(device, items, up=False, query="?unit=2", **named) as wrong:
+            unheard = listening(wrong, "alarm")["alarm"]
+            wait_until(lambda: wrong.status().state == "Wrong device")
+            wait_until(lambda: heard)
+            assert set(heard) == {6}
+            assert unheard == []

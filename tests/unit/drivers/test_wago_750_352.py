@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,9 +24,9 @@ from mktl.errors import (
 )
 from simulators.serve import Simulator
 from tests._support import wait_until
+from tests.unit.drivers import modbus_fakes
 from tests.unit.drivers.modbus_fakes import FakeModbus, fake, pymodbus_server
 
-QUICK = {"retry_first_s": 0.05, "retry_longest_s": 0.2, "timeout_s": 2.0}
 DOME = {
     "digital_inputs": 8,
     "digital_outputs": 8,
@@ -42,16 +43,7 @@ def twin() -> Iterator[Simulator]:
         yield made
 
 
-@contextlib.contextmanager
-def opened(url: str, *, up: bool = True, **settings: Any) -> Iterator[Wago750352]:
-    driver = Wago750352(url, name="io", **{**QUICK, **settings})
-    try:
-        driver.start()
-        if up:
-            driver.wait_until_up(timeout_s=10)
-        yield driver
-    finally:
-        driver.close()
+opened = partial(modbus_fakes.opened, kind=Wago750352, name="io", timeout_s=2.0)
 
 
 @pytest.fixture

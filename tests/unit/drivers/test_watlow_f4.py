@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,9 +22,9 @@ from mktl.errors import (
 )
 from simulators.serve import Simulator
 from tests._support import wait_until
+from tests.unit.drivers import modbus_fakes
 from tests.unit.drivers.modbus_fakes import FakeModbus, fake, pymodbus_server
 
-QUICK = {"retry_first_s": 0.05, "retry_longest_s": 0.2, "timeout_s": 2.0}
 BOTH = {"inputs": ["temperature", "humidity"]}
 SETUP = {
     0: 5270, 1: 12, 2: 34567, 5: 4520, 24: 0, 100: 215, 104: 455, 200: 1, 300: 230, 319: 400,
@@ -43,16 +44,7 @@ def twin() -> Iterator[Simulator]:
         yield made
 
 
-@contextlib.contextmanager
-def opened(url: str, *, up: bool = True, **settings: Any) -> Iterator[WatlowF4]:
-    driver = WatlowF4(url, name="f4", **{**QUICK, **settings})
-    try:
-        driver.start()
-        if up:
-            driver.wait_until_up(timeout_s=10)
-        yield driver
-    finally:
-        driver.close()
+opened = partial(modbus_fakes.opened, kind=WatlowF4, name="f4", timeout_s=2.0)
 
 
 @pytest.fixture

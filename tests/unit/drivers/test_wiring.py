@@ -124,7 +124,7 @@ timeout = 3
 driver = "lakeshore363"
 [items.a]
 channel = "tc.temperture.A"
-poll_s = 0
+poll_s = -1
 [items.A]
 channel = "tc.setpoint.1"
 [items.b]
@@ -156,7 +156,7 @@ settable = true
         ("line 7: controllers.no:", "'url' is missing"),
         ("line 8: controllers.no.driver:", "did you mean 'lakeshore336'"),
         ("line 10: items.a.channel:", "did you mean 'temperature.A'"),
-        ("line 11: items.a.poll_s:", "positive"),
+        ("line 11: items.a.poll_s:", "a number of seconds, or 0 (only when asked for), not -1"),
         ("line 12: items.A:", "two of 'a'"),
         ("line 16: items.b.range:", "not within the driver's [0, 2000]"),
         ("line 17: items.b.limits:", 'must be like {"warning": [70, 90]'),

@@ -67,3 +67,26 @@ def test_a_file_that_is_no_toml_says_where():
         loads('store = "a"\nalias = b\n')
     (problem,) = caught.value.problems
     assert str(problem) == "line 2: is not TOML: invalid value (column 9)"
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "number"),
+    [
+        ("x = -0x80000000", 7, "-2147483648 for -0x80000000"),
+        ("x = {a = 1, invalid = -0x8000}", 25, "-32768 for -0x8000"),
+        ("x = [1, +0o1_7]", 11, "15 for +0o1_7"),
+        ('x = "é", -0b11 #', 8, ""),
+        ("x = 'a -0x1' -0x1", 14, ""),
+        ("x = -0x", 7, ""),
+        ("x = -0x_1", 7, "-1 for -0x_1"),
+    ],
+)
+def test_a_sign_before_a_hexadecimal_number_is_named_as_what_toml_has_not(text, column, number):
+    with pytest.raises(BadInstrumentFile) as caught:
+        loads(f'store = "a"\n{text}\n')
+    (problem,) = caught.value.problems
+    start = "TOML has no sign before a hexadecimal, octal or binary number: write "
+    found = str(problem)
+    assert found.startswith("line 2: is not TOML: ")
+    assert f"(column {column})" in found
+    assert (f"{start}{number}" in found) == bool(number)

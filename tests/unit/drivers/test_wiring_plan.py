@@ -53,10 +53,16 @@ def test_what_is_not_polled_is_listed_by_how_it_becomes_known():
         item("p", 1)
         + item("s", 1, 'tell = "SP"')
         + item("h", 1, 'heard = "!P"')
+        + item("never", 0)
         + '[items.note]\ntype = "string"\n'
     )
     (line,) = plan(wiring("tcp://h", items))
-    assert (line.only_set, line.heard, line.asked_for) == (("s",), ("h",), ())
+    assert (line.only_set, line.heard, line.asked_for) == (
+        ("s",),
+        ("h",),
+        ("never",),
+    )
+    assert [exchange.poll.keys for exchange in line.exchanges] == [("p",)]
 
 
 def test_units_of_one_line_add_up_and_more_than_it_can_carry_is_a_problem():

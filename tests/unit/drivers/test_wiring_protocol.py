@@ -80,7 +80,7 @@ ask = "X"
             ("line 11: items.a.aks:", "'ask'?"),
             ("line 12: items.b.ask:", "is missing"),
             ("line 16: items.c.controller:", "did you mean 'gauge'"),
-            ("line 18: items.c.poll_s:", "positive"),
+            ("line 18: items.c.poll_s:", "a number of seconds"),
             ("line 19: items.c.range:", "low not above high"),
             (
                 "line 20: items.d:",

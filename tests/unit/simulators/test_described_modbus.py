@@ -71,6 +71,7 @@ def test_parts_of_a_register_are_kept_apart() -> None:
         ("one-based", 'table = "holding", address = 10'),
         ("modicon", "address = 40010"),
         ("modicon", "address = 400010"),
+        ("modicon", 'numbering = "protocol", table = "holding", address = 9'),
     ],
 )
 def test_addresses_are_those_of_the_protocol(numbering: str, register: str) -> None:
@@ -119,10 +120,13 @@ def test_only_what_the_file_knows_can_be_read_and_written() -> None:
         ('type = "float32"', "", lambda words: words[0] & 0x7FC0 == 0x7FC0),
         ('type = "bcd16"', "", lambda words: words == [0xFFFF]),
         ('type = "uint16"', "plausible = [0, 10]\n", lambda words: words[0] > 10),
+        ("bits = [4, 7], invalid = [15, 14]", "", lambda words: words == [0xF0]),
+        ("bits = [4, 7], invalid = 65535", "", lambda words: words == [0xFFFF]),
+        ("bit = 2, invalid = 65535", "", lambda words: words == [0xFFFF]),
     ],
 )
 def test_registers_can_say_that_there_is_no_value(register: str, more: str, is_none) -> None:  # type: ignore[no-untyped-def]
-    device = one(f'table = "holding", address = 1, {register}', f"{more}simulate = 5\n")
+    device = one(f'table = "holding", address = 1, {register}', f"{more}simulate = 1\n")
     size = 2 if "float" in register else 1
     before = device.read_words(HOLDING, 1, size)
     write = device.quantities()["invalid.p"].write
@@ -184,6 +188,41 @@ def test_what_makes_no_sense_is_refused(register: str, more: str, says: str) -> 
 def test_an_item_in_a_hole_is_refused() -> None:
     with pytest.raises(SimulatorError, match="5 is in a hole"):
         one('table = "holding", address = 5', "", "holes = {holding = [[3, 9]]}")
+
+
+def test_what_is_not_readable_can_be_written_and_seen_at_the_control_port_alone() -> None:
+    settings = "holes = {holding = [[8, 8]]}"
+    items = """
+        [order]
+        register = {table = "holding", address = 5, readable = false}
+        [in_a_hole]
+        register = {table = "holding", address = 8, readable = false}
+        [low]
+        register = {table = "holding", address = 4}
+        [shared]
+        register = {table = "holding", address = 6, readable = false}
+        [high]
+        register = {table = "holding", address = 6}
+    """
+    device = made(settings, items)
+    device.write_words(5, [3])
+    device.write_words(6, [4])
+    device.write_words(8, [9])
+    for address in (5, 8):
+        with pytest.raises(ModbusError) as refused:
+            device.read_words(HOLDING, address, 1)
+        assert refused.value.code == Code.ILLEGAL_ADDRESS
+    assert device.quantities()["order"].read() == 3
+    assert device.read_word(HOLDING, 6) == 4
+
+
+def test_what_is_written_in_a_hole_stays_unreadable() -> None:
+    elsewhere = 'table = "input", address = 1, write_table = "holding", write_address = 8'
+    device = one(elsewhere, "", "holes = {holding = [[8, 8]]}")
+    device.write_words(8, [7])
+    with pytest.raises(ModbusError):
+        device.read_word(HOLDING, 8)
+    assert device.read_word(INPUT, 1) == 7
 
 
 def test_time_goes_forward_only() -> None:

@@ -19,6 +19,13 @@ PRESSURE = '[p]\nask = "P"\nsimulate = 3.5\n'
 SETPOINT = '[s]\nask = "S?"\ntell = "S {value:.1f}"\nrange = [0, 10]\nsimulate = 2\n'
 
 
+def test_a_value_with_enumerators_is_a_whole_number_unless_the_file_says_otherwise() -> None:
+    mode = '[m]\nask = "M?"\ntell = "M {value:d}"\nenumerators = {0 = "Off", 1 = "On"}\n'
+    heater = made("", mode)
+    heater.answer(b"M 1")
+    assert heater.answer(b"M?") == b"1\r\n"
+
+
 def test_items_with_one_question_are_in_one_reply() -> None:
     gauge = made(
         "",
@@ -80,6 +87,55 @@ def test_what_is_told_is_said_when_asked_and_what_cannot_be_is_refused() -> None
     for bad in (b"S 11", b"S x", b"S", b"T 1", b"\xff\x00", b"S 1e400", b"S nan"):
         assert gauge.answer(bad) == b"ERR\r\n", bad
     assert gauge.answer(b"S?") == b"7.5\r\n"
+
+
+def test_what_is_told_in_other_words_is_said_in_those_that_are_read() -> None:
+    meter = made(
+        "",
+        """
+[lock]
+ask = "ST"
+reply = "ST {value:1s}"
+values = {U = false, L = true}
+tell = "KL={value:d}"
+tell_values = {0 = false, 1 = true}
+[mode]
+ask = "MO"
+reply = "{value:d}"
+tell = "MO={value}"
+tell_values = {A = 1, H = 0}
+""",
+    )
+    assert meter.answer(b"ST") == b"ST U\r\n"
+    meter.answer(b"KL=1")
+    assert meter.answer(b"ST") == b"ST L\r\n"
+    meter.answer(b"KL=2")
+    meter.answer(b"KL=L")
+    assert meter.answer(b"ST") == b"ST L\r\n"
+    meter.answer(b"KL=0")
+    meter.answer(b"MO=A")
+    assert (meter.answer(b"ST"), meter.answer(b"MO")) == (b"ST U\r\n", b"1\r\n")
+
+
+def test_a_device_says_as_the_file_says_that_there_is_no_reading() -> None:
+    sump = 'ask = "TS"\nreply = "TS {value:g}K"\nsimulate = 4.5\n'
+    none = 'no_reading = "TS OPEN|TS OFF"\n'
+    meter = made("", f"[a]\n{sump}{none}[b]\n{sump}{none}[c]\nask = 'C'\n{none}")
+    assert meter.answer(b"TS") == b"TS 4.5K\r\n"
+    invalid = meter.quantities()["invalid.a"]
+    assert invalid.write is not None
+    invalid.write(1)
+    assert meter.answer(b"TS") == b"TS OPEN\r\n"
+    invalid.write(0)
+    assert meter.answer(b"TS") == b"TS 4.5K\r\n"
+    assert "invalid.c" in meter.quantities()
+
+    # Another item that reads the line would not understand that.
+    meter = made("", f"[a]\n{sump}{none}[b]\n{sump}")
+    invalid = meter.quantities()["invalid.a"]
+    assert invalid.write is not None
+    invalid.write(1)
+    assert meter.answer(b"TS") == b"TS ----K\r\n"
 
 
 def test_errors_are_asked_for_where_the_file_says_so() -> None:

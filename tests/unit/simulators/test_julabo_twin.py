@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import simulators
 from simulators._julabo_status import TEXTS
 from simulators.julabo import CommandFramer, Julabo
+from tests.unit.simulators.talk import ask, write
 
 AT_WORK = "03 REMOTE START"
 
@@ -24,18 +25,6 @@ def unit() -> Julabo:
     model.noise_k = 0.0
     model.step(0.1)
     return model
-
-
-def ask(unit: Julabo, text: str) -> str:
-    return unit.answer(text.encode("latin-1")).decode("latin-1").removesuffix("\r\n")
-
-
-def write(unit: Julabo, **values: float) -> None:
-    for name, value in values.items():
-        setter = unit.quantities()[name].write
-        assert setter is not None
-        setter(value)
-    unit.step(0.0)
 
 
 def code_of(unit: Julabo) -> int:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulators.lakeshore336 import LakeShore336
-
-
-def ask(tc: LakeShore336, text: str) -> str:
-    return tc.answer(text.encode("latin-1")).decode("latin-1").removesuffix("\r\n")
+from tests.unit.simulators.talk import ask
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import simulators
 from simulators.rigol_dp832 import RigolDP832
+from tests.unit.simulators.talk import ask, write
 
 NO_ERROR = '0,"No error"'
 
@@ -24,18 +25,6 @@ def psu() -> RigolDP832:
     model.noise_v = model.noise_a = 0.0
     model.step(0.1)
     return model
-
-
-def ask(psu: RigolDP832, text: str) -> str:
-    return psu.answer(text.encode("latin-1")).decode("latin-1").removesuffix("\n")
-
-
-def write(psu: RigolDP832, **values: float) -> None:
-    for name, value in values.items():
-        setter = psu.quantities()[name].write
-        assert setter is not None
-        setter(value)
-    psu.step(0.0)
 
 
 # -- the table -----------------------------------------------------------------------------------

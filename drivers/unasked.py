@@ -1,14 +1,37 @@
-"""Notices that a device which speaks by itself has become silent."""
+"""What devices say unasked: who listens for it, and that they have become silent."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
-__all__ = ["SilenceWatch"]
+__all__ = ["Listeners", "SilenceWatch"]
 
 _JOIN_S = 1.0
+
+
+class Listeners:
+    """Those who want to know of values that come unasked, by path of the channel."""
+
+    def __init__(self) -> None:
+        """Begin with nobody."""
+        self._callbacks: dict[str, list[Callable[[Any], None]]] = {}
+
+    def add(self, path: str, callback: Callable[[Any], None]) -> None:
+        """Have *callback* called with each value of *path*, or with the error that says why not."""
+        self._callbacks.setdefault(path, []).append(callback)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What somebody listens for."""
+        return tuple(self._callbacks)
+
+    def tell(self, path: str, value: Any) -> None:
+        """Give *value* to those who listen for *path*."""
+        for callback in tuple(self._callbacks.get(path, ())):
+            callback(value)
 
 
 class SilenceWatch:
