@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo observatory test lint bench docs clean
 
 # The first Python 3.11 or newer on the PATH; another: make PYTHON=/path/to/python
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -20,11 +20,15 @@ PYTEST_ARGS ?=
 # make bench BENCH="startup serial_bus" runs only these of benchmarks/
 BENCH ?=
 
-# make demo TOUR=1 goes through the tour and ends by itself
+# make demo TOUR=1 goes through the tour and ends by itself; so does make observatory TOUR=1
 TOUR ?=
+
+# make observatory SOAK=600 breaks things at random for so many seconds, and reports
+SOAK ?=
 
 help:
 	@echo 'make demo         watch a simulated cryostat run; TOUR=1: the tour only, then end'
+	@echo 'make observatory  watch six instruments and their interlocks; TOUR=1; or SOAK=600: break things'
 	@echo 'make test         run all tests; more for pytest: PYTEST_ARGS="-k catalog --cov"'
 	@echo 'make lint         style, formatting, types, and who imports whom'
 	@echo 'make bench        measure, and print the figures; only some: BENCH="startup serial_bus"'
@@ -34,6 +38,9 @@ help:
 
 demo: .venv/.installed
 	@$(PY) examples/demo.py $(if $(filter-out 0 no false,$(TOUR)),--tour)
+
+observatory: .venv/.installed
+	@$(PY) -m examples.observatory $(if $(filter-out 0 no false,$(TOUR)),--tour) $(if $(SOAK),--soak $(SOAK))
 
 test: .venv/.installed-dev
 	@$(PY) -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)

@@ -286,7 +286,7 @@ def test_a_polled_transmitter_is_set_to_speak_by_itself(twin):
 def test_no_fault_of_the_line_makes_a_wrong_value(fault, how, mode):
     with (
         running_twin("tcp", time_factor=20) as twin,
-        opened(twin, mode=mode, timeout_s=0.2) as wxt,
+        opened(twin, mode=mode, timeout_s=0.5) as wxt,
     ):
         mode_of_twin(twin, "a" if mode == "automatic" else "p")
         twin.skip(120)

@@ -1,0 +1,1 @@
+"""Examples: instrument files, daemons, and two things to run and look at."""
