@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -204,7 +205,9 @@ def test_no_broadcast_of_any_kind_ends_the_thread_that_reads_them(
         fake.publish(b"warm.number.", b"a", *rest)
 
     send()
-    fake.publish(b"warm.number.", b"a", b'{"value":123456,"time":1e11}')
+    # Later than any time that was sent, or it would be taken for an older value.
+    latest = json.dumps({"value": 123456, "time": sys.float_info.max}).encode()
+    fake.publish(b"warm.number.", b"a", latest)
     wait_until(lambda: str(item._source.payload.value) == "123456")
 
 
