@@ -13,8 +13,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input -q
 
-# Processes for the tests, and further arguments, e.g. make test PYTEST_ARGS='-k catalog --cov'
-JOBS ?= 2
+# Processes for the tests, which wait more than they compute, and further arguments, e.g. make test PYTEST_ARGS='-k catalog --cov'
+JOBS ?= 4
 PYTEST_ARGS ?=
 
 # make bench BENCH="startup serial_bus" runs only these of benchmarks/

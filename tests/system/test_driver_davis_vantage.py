@@ -207,7 +207,7 @@ def test_the_clock_is_set(twin):
 
 
 def test_a_console_that_sleeps_is_woken(tcp_twin):
-    tcp_twin.set(wakeups_lost=2, sleep_after_s=20)
+    tcp_twin.set(wakeups_lost=1, sleep_after_s=20)
     with opened(tcp_twin) as station:
         assert hears(station)
         assert station.firmware() == "1.90"

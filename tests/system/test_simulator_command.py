@@ -71,11 +71,19 @@ def test_the_models_are_listed() -> None:
     assert done.returncode == 0
     rows = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
     assert {name: transports for name, transports, _ in rows} == {
+        "davis_vantage": "serial,tcp",
+        "icepap": "tcp,serial",
         "julabo": "serial,tcp",
+        "keysight_34465a": "visa,vxi11,hislip,tcp",
         "lakeshore336": "tcp,serial,visa",
+        "pfeiffer_gauge": "serial,tcp",
+        "pfeiffer_tpg36x": "tcp,serial",
+        "pfeiffer_turbo": "serial,tcp",
         "rigol_dp832": "visa,vxi11,tcp,serial",
+        "vaisala_wxt530": "serial,tcp",
         "wago_750_352": "modbus+tcp",
         "watlow_f4": "modbus+rtu,modbus+rtu+tcp",
+        "zaber": "serial,tcp",
     }
     assert [name for name, *_ in rows] == sorted(name for name, *_ in rows)
     assert all(summary for *_, summary in rows)

@@ -122,6 +122,7 @@ def test_several_numbers_are_those_between_the_literals_or_none_at_all(pieces, b
 @example("12.5E", "")
 @example("1 234.5", "m")
 @example("1.5e-", "V")
+@example("0\t-", "")
 def test_a_number_with_text_behind_it_is_the_whole_number(noise, unit):
     text = noise + unit
     for pattern in ("{value:g}{rest:s}", "{value:d}{rest:s}", "{value:g}{rest:w}"):
@@ -135,7 +136,9 @@ def test_a_number_with_text_behind_it_is_the_whole_number(noise, unit):
         assert isinstance(rest, str)
         number = text.rstrip()[: len(text.rstrip()) - len(rest.rstrip())]
         assert plainly(number, STRICT) == found["value"]
-        assert not re.match(r"[0-9.,+-]|[eE]([0-9+-]|$)", rest)
+        # Behind a blank, a sign or an E begins something else.
+        goes_on = r"[0-9.,]" if number != number.rstrip() else r"[0-9.,+-]|[eE]([0-9+-]|$)"
+        assert not re.match(goes_on, rest)
 
 
 @given(NOISE)
