@@ -156,14 +156,18 @@ class DavisTalk(ControllerBase):
                 )
         return first
 
-    def ask(self, message: bytes) -> bytes:
+    def ask(self, message: bytes, *, query: bool = True) -> bytes:
         """Send *message* and return the answer; that ends the stream until the line is left.
+
+        Args:
+            message: What is sent.
+            query: Whether it changes nothing.
 
         Raises:
             DeviceRefused: the answer is a sign that says so.
         """
         with self.turn():
-            reply = self._line.exchange(message)
+            reply = self._line.exchange(message, query=query)
         if reply in NAKS:
             raise DeviceRefused(
                 f"{self.label}: {message!r} was refused: {reply!r} came back: {NAKS[reply]}"

@@ -5,6 +5,7 @@ Source: the sheet of the instrument, sections "Commands" and "Bad input".
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Collection, Mapping
@@ -220,9 +221,11 @@ def one_of(value: object, known: tuple[float, ...], what: str) -> str:
         BadValue: it is not one of them.
     """
     if isinstance(value, Real) and not isinstance(value, bool):
-        for one in known:
-            if math.isclose(float(value), one, rel_tol=1e-9):
-                return f"{one:g}"
+        with contextlib.suppress(OverflowError):  # an int that no float can hold is none of them
+            number = float(value)
+            for one in known:
+                if math.isclose(number, one, rel_tol=1e-9):
+                    return f"{one:g}"
     raise BadValue(f"{what} is one of {', '.join(f'{one:g}' for one in known)}, not {value!r}")
 
 

@@ -85,7 +85,9 @@ class Follower:
         verdict, why = self._watch.judge(state, now)
         if verdict is Verdict.DONE:
             unfinished = self._ask(lambda: self._order.finish(state))
-            if unfinished == "":
+            # A search that was cut short may look like an earlier one, which has found something.
+            cut_short = self._ending is not None and self._order.target is None
+            if unfinished == "" and not cut_short:
                 return True
             if unfinished is None and self._ending is None:
                 verdict, why = self._watch.going(now)

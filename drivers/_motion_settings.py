@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -122,8 +123,11 @@ class AxisSettings:
 
 
 def _number(value: object) -> float:
-    if not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value):
-        return float(value)
+    if not isinstance(value, bool) and isinstance(value, int | float):
+        # An int may be more than a float can hold.
+        with contextlib.suppress(OverflowError):
+            if math.isfinite(number := float(value)):
+                return number
     raise BadValue(f"a number is wanted, not {value!r}")
 
 
@@ -210,6 +214,7 @@ def _limits(where: str, value: Any) -> tuple[float, float]:
 
 
 def _finite(where: str, value: Any) -> float:
-    if not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value):
-        return float(value)
-    raise ConfigurationError(f"{where}: must be a number, not {value!r}")
+    try:
+        return _number(value)
+    except BadValue:
+        raise ConfigurationError(f"{where}: must be a number, not {value!r}") from None

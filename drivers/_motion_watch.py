@@ -43,6 +43,7 @@ class Watch:
             begun_at: When it was sent, on whatever clock the looks are timed with.
         """
         self._before = before
+        self._old_faults = set(before.faults)
         self._target = target
         self._tolerance = tolerance
         self._limit_s = limit_s
@@ -54,6 +55,8 @@ class Watch:
         went_s = now - self._begun_at
         if state.moving:
             self._seen_moving = True
+            # What went away on the way and is there again in the end is of this move.
+            self._old_faults.intersection_update(state.faults)
             return self.going(now)
         there = self._is_there(state)
         # What ended between two looks was never seen to move, and stands there.
@@ -77,7 +80,7 @@ class Watch:
         reasons = []
         if state.stop and (self._seen_moving or not there or state.stop != before.stop):
             reasons.append(state.stop)
-        reasons += [fault for fault in state.faults if not there or fault not in before.faults]
+        reasons += [fault for fault in state.faults if not there or fault not in self._old_faults]
         if not there and not reasons:
             reasons.append("it stopped by itself")
         return reasons

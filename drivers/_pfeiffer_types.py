@@ -127,7 +127,11 @@ def _write_exponent(value: object) -> str:
 def _finite(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        number = float(value)
+    except OverflowError:  # an int that no float can hold
+        return None
+    return number if math.isfinite(number) else None
 
 
 BOOLEAN = DataType("boolean_old", (6,), _read_boolean, _write_boolean)

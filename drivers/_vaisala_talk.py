@@ -108,7 +108,7 @@ class VaisalaTalk(ControllerBase):
         digit = wxt.KINDS.get(kind, "0")
         text = f"{self.address}{'r' if self._crc else 'R'}{digit}"
         with self.turn():
-            line = self._exchange(text, checked=self._crc)
+            line = self._exchange(text, checked=self._crc, query=True)
             try:
                 found = wxt.to_message(line)
                 if found.digit != digit or found.checked is not self._crc:
@@ -291,7 +291,7 @@ class VaisalaTalk(ControllerBase):
 
     def _settings_line(self, text: str, of: str) -> dict[str, str]:
         with self.turn():
-            line = self._exchange(text)
+            line = self._exchange(text, query="=" not in text)
             try:
                 found = wxt.to_settings(line)
                 if found.of != of:
@@ -300,7 +300,7 @@ class VaisalaTalk(ControllerBase):
                 raise self._mismatch(text, line, error) from error
         return dict(found.values)
 
-    def _exchange(self, text: str, *, checked: bool = False) -> bytes:
+    def _exchange(self, text: str, *, checked: bool = False, query: bool = False) -> bytes:
         """Return the line that answers *text*, unless it is an error.
 
         Raises:
@@ -309,7 +309,7 @@ class VaisalaTalk(ControllerBase):
             ProtocolMismatch: it says that *text* was damaged on its way.
         """
         with self.turn():
-            line = self._line.exchange(message(text, checked=checked))
+            line = self._line.exchange(message(text, checked=checked), query=query)
             if line[1:3] not in (b"TX", b"tX"):
                 return line
             try:

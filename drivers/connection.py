@@ -199,14 +199,17 @@ class Connection:
         """
         other_at = time.monotonic()
         quiet_at = other_at + quiet_s
+        lines_come = False
         while data := self._port.read(quiet_at):
             now = time.monotonic()
-            other = self._other_of(data)
+            came = self._received(data)
+            other = self._other_of(came)
             self.throw_away(other)
             other_at = now if other else other_at
+            lines_come = lines_come or not (other or self._replies.pending.endswith(came))
             # What has begun may be a reply that comes slowly.
             quiet_at = now + quiet_s if other or self._replies.pending else quiet_at
-            if now > end and now - other_at < quiet_s:
+            if now > end and not (lines_come and now - other_at >= quiet_s):
                 raise ProtocolMismatch(
                     f"bytes keep coming that nobody asked for, the last ones {data[-40:]!r}"
                 )
@@ -214,11 +217,11 @@ class Connection:
                 return False
         return True
 
-    def _other_of(self, data: bytes) -> bytes:
-        """Return what is in *data*, and in what had begun, beside lines that may come unasked."""
+    def _other_of(self, came: bytes) -> bytes:
+        """Return what is in *came*, and in what had begun, beside lines that may come unasked."""
         if not self._settings.unsolicited:
-            return self._received(data)
-        self._replies.feed(self._received(data))
+            return came
+        self._replies.feed(came)
         return self._take_unsolicited()
 
     def wait_out(self, until: float) -> None:

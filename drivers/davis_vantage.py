@@ -128,8 +128,8 @@ class DavisVantage(DavisTalk):
         """
         data = with_crc(da.time_bytes(when))
         with self.turn():
-            self.ask(b"SETTIME\n")
-            self.ask(data)
+            self.ask(b"SETTIME\n", query=False)
+            self.ask(data, query=False)
 
     def clock_offset_s(self) -> float:
         """Return by how much the clock of the console is ahead of that of this machine."""

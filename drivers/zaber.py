@@ -154,9 +154,10 @@ class Zaber(MotionController):
             raise BadValue(f"a limit is min or max, not {which!r}")
         settings = self.motion(number).settings
         bounds = self.read_limits(number)
-        steps = bounds.low if which == "min" else bounds.high
-        assert steps is not None
-        return settings.value(steps)
+        assert bounds.low is not None and bounds.high is not None
+        # Where the axis counts the other way, its least position is at the greatest step.
+        choose = min if which == "min" else max
+        return choose(settings.value(bounds.low), settings.value(bounds.high))
 
     def read_limits(self, number: int) -> Bounds:
         """Ask an axis for its limits; no target outside of them is sent from then on."""

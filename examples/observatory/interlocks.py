@@ -272,8 +272,8 @@ class VacuumHighVoltage(Interlock):
     rules = (
         Rule(
             "vacuum.chamber",
-            lambda mbar: mbar < 1e-5,
-            "{value:.1e} mbar, and the high voltage wants less than 1e-5",
+            lambda mbar: 0 < mbar < 1e-5,  # a gauge that says 0 or less is out of order
+            "{value:.1e} mbar, and the high voltage wants less than 1e-5, and more than 0",
         ),
     )
     outputs = ("power.hv_on",)

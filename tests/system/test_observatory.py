@@ -133,6 +133,12 @@ def test_a_value_that_is_old_or_makes_no_sense_counts_as_bad(
         assert "for the last time" in interlock.reason
         chamber.publish(3e-6)
         says("safety.high_voltage", "Armed")
+        for none in (0.0, -2e-7):
+            chamber.publish(none)
+            wait_until(lambda: f"{none:.1e} mbar" in (interlock.reason or ""))  # noqa: B023
+            assert interlock.formatted == "Tripped"
+        chamber.publish(3e-6)
+        says("safety.high_voltage", "Armed")
         chamber.publish("high")
         says("safety.high_voltage", "Tripped")
         assert interlock.reason.startswith("vacuum.chamber is not known: ")

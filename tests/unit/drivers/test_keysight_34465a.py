@@ -483,6 +483,7 @@ def test_another_instrument_is_named(device, meter, identity):
         lambda d: d.set_range_v("10"),
         lambda d: d.set_nplc(0.5),
         lambda d: d.set_nplc(float("nan")),
+        lambda d: d.set_nplc(10**400),
         lambda d: d.set_samples(0),
         lambda d: d.set_samples(10_001),
         lambda d: d.set_samples(1.5),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from drivers.line import Line
 from drivers.ports import port_for_url
 from drivers.settings import Wake
-from mktl.errors import DeviceError, LinkDown
+from mktl.errors import DeviceError, DeviceTimeout, LinkDown
 from tests._support import wait_until
 from tests.unit.drivers.fakes import FakeDevice, answer_with_name, device, settings
 
@@ -115,6 +116,45 @@ def test_while_it_speaks_it_is_not_asked_who_it_is(peer):
         wait_until(lambda: peer.received.count("ID?") == 2)
         wait_until(lambda: peer.received.count("GO") == 2)
         assert line.status().state == "Up"
+
+
+@contextlib.contextmanager
+def saying(peer: FakeDevice, line: bytes) -> Iterator[None]:
+    """Have *peer* say *line* all the time."""
+    ended = threading.Event()
+
+    def say() -> None:
+        while not ended.wait(0.02):
+            peer.send(line)
+
+    thread = threading.Thread(target=say)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_what_comes_unasked_all_the_time_does_not_keep_a_line_out_of_step(peer, talker):
+    with opened(peer, wake=None, stream=False) as line:
+        line.wait_until_up(timeout_s=10)
+        with saying(peer, b"TICK 1\r\n"):
+            peer.answer = lambda message: None if message == "mute" else talker(message)
+            for _n in range(3):
+                with pytest.raises(DeviceTimeout):
+                    line.exchange(b"mute\n", timeout_s=0.1)
+                peer.send(b"re mute\r\n")
+                assert line.exchange(b"hello\n") == b"re hello"
+        assert peer.connections == 1
+
+
+@pytest.mark.parametrize("noise", [b"noise\r\n", b"noise", b"TICK 1\r\nnoise\r\n"])
+def test_what_says_anything_else_all_the_time_is_no_link(peer, noise):
+    with saying(peer, noise), opened(peer, wake=None, stream=False, drain_s=0.3) as line:
+        wait_until(lambda: "bytes keep coming that nobody asked for" in line.status().error)
+        assert line.status().state == "Down"
+    assert "ID?" not in peer.received
 
 
 def test_it_is_woken_as_often_as_it_takes(peer, talker):

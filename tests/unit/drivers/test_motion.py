@@ -425,6 +425,30 @@ def test_homing_that_finds_nothing_says_so(axis, motion, ask):
     assert "homing: the switch was not found; it stands at 44 steps" in str(failure(home))
 
 
+def test_homing_is_not_done_if_a_flag_of_an_earlier_move_went_away_and_came_again(
+    axis, motion, ask
+):
+    axis.faults = ("NI, movement interrupted",)
+    home = ask(motion.home, lambda: axis.start(0), lambda _state: "")
+    axis.faults = ()
+    axis.is_sent(0)
+    axis.is_looked_at()
+    axis.rest(44, faults=("NI, movement interrupted",))
+    error = failure(home)
+    assert isinstance(error, MoveFailed)
+    assert "NI, movement interrupted; it stands at 44 steps" in str(error)
+
+
+def test_homing_that_was_stopped_is_not_done_though_an_earlier_one_has_found(axis, motion, ask):
+    home = ask(motion.home, lambda: axis.start(0), lambda _state: "")
+    axis.is_sent(0)
+    axis.is_looked_at()
+    motion.stop()
+    error = failure(home)
+    assert isinstance(error, Stopped)
+    assert "homing: a stop was asked for; it stands at 0 steps" in str(error)
+
+
 def test_homing_that_never_ends_is_stopped(axis, ask):
     motion = motion_of(axis, home_timeout_s=0.05)
     home = ask(motion.home, lambda: axis.rest(3), lambda _state: None)

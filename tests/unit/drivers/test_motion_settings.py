@@ -82,7 +82,9 @@ def test_positions_and_speeds_convert_both_ways():
     assert isinstance(plain.value(7), int)
 
 
-@pytest.mark.parametrize("value", [float("inf"), "5", True, None, 1e30])
+@pytest.mark.parametrize(
+    "value", [float("inf"), "5", True, None, 1e30, pytest.param(10**400, id="huge")]
+)
 def test_what_is_no_position_is_refused(value):
     with pytest.raises(BadValue):
         AxisSettings().steps(value)

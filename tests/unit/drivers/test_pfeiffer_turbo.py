@@ -187,6 +187,7 @@ def test_what_is_written_is_written_in_full_width_and_confirmed(pump, bus):
         lambda pump: pump.set_speed_setpoint_percent(19.99),
         lambda pump: pump.set_speed_setpoint_percent(100.01),
         lambda pump: pump.set_speed_setpoint_percent(float("nan")),
+        lambda pump: pump.set_speed_setpoint_percent(10**400),
         lambda pump: pump.set_power_limit_percent(9),
         lambda pump: pump.set_power_limit_percent(101),
         lambda pump: pump.set_power_limit_percent(50.5),

@@ -217,6 +217,14 @@ def test_homing_finds_the_reference(device, chain):
             assert "homing: WH, not homed" in str(failure(home))
 
 
+def test_the_limits_of_an_axis_that_counts_the_other_way_are_least_and_greatest(device, chain):
+    turned = {1: {"units": "mm", "steps_per_unit": -1000.0, "offset": 40.0}}
+    with opened(device, axes=turned) as stage:
+        stage.wait_until_up()
+        assert stage.limit(1, "min") == pytest.approx(40 - 305.381)
+        assert stage.limit(1, "max") == 40
+
+
 def test_the_limits_of_the_device_hold_before_anything_is_sent(stage, chain):
     with pytest.raises(BadValue, match="outside the limits of the device, 0 microsteps to 305381"):
         stage.motion(1).move_to(305382)
