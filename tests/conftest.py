@@ -7,10 +7,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import mktl
 from tests._support import free_udp_port, leaks, ports
+
+# How fast the machine is decides no test; a test that hangs meets the timeout of pytest.
+hypothesis.settings.register_profile(
+    "any-speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-speed")
 
 # More than caches of the libraries need, less than one descriptor a test.
 FILES_SLACK = 60
