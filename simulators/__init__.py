@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODELS",
+    "PTY_TRANSPORTS",
     "TRANSPORTS",
     "Model",
     "SimulatorError",

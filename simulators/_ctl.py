@@ -27,6 +27,7 @@ def add_ctl(
         ("status", "where it is, and what is wrong with it"),
         ("names", "what can be read and set"),
         ("faults", "list the kinds of fault"),
+        ("hold", "have every reading stay as it is"),
         ("cut", "pull the cable"),
         ("restore", "put the cable back"),
     ):

@@ -271,6 +271,10 @@ class DescribedText(Device):
                 heard.waited_s = 0.0
                 self._to_say.append(heard.line.text(self._spoilt))
 
+    def hold(self) -> float:
+        """Change nothing: only what is told changes, and lines go on coming by themselves."""
+        return 1.0
+
     def power_off(self) -> None:
         """Forget errors and what was to be fetched; the values stay, as the file says none."""
         self._errors.clear()

@@ -182,7 +182,7 @@ class HislipLink(TcpLink):
                 await _send(writer, answer)
         finally:
             # One channel without the other is of no use.
-            session.sync.transport.abort()
+            self.drop(session.sync)
 
     async def _end(self, session: _Session) -> None:
         self._sessions.pop(session.number, None)
@@ -192,7 +192,7 @@ class HislipLink(TcpLink):
             await ended(session.forwarder)
         await session.instrument.close()
         if session.asynchronous is not None:
-            session.asynchronous.transport.abort()
+            self.drop(session.asynchronous)
 
     # -- asynchronous messages that concern the whole device ---------------------------------
 

@@ -6,10 +6,11 @@ Those that share a line in the file share one here.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simulators._file_controllers import FileControllers, Twin
+from simulators._names import unknown_name
 from simulators._served import ServedLine
 from simulators._urls import PTY_TRANSPORTS
 from simulators.bus import Bus
@@ -33,6 +34,19 @@ class FileLine:
     """Bits per second; None: the usual ones of the device."""
     units: Mapping[str, int | None]
     """The controllers on it, with the address of each if there are several."""
+    transports: Sequence[str] = ()
+    """All ways to reach it; the usual one of the model first."""
+
+    def over(self, transport: str) -> FileLine:
+        """Return the same line, reached in another way.
+
+        Raises:
+            SimulatorError: it cannot be reached so.
+        """
+        if transport not in self.transports:
+            what = f"transport of {', '.join(self.units)}"
+            raise SimulatorError(unknown_name(what, transport, self.transports))
+        return replace(self, transport=transport)
 
     def served(self, control: tuple[str, int], time_factor: float, seed: int | None) -> ServedLine:
         """Return a simulator for it, which is not started."""
@@ -105,11 +119,13 @@ def twins_of(path: Path, *, besides: Collection[str] = (), seed: int | None = No
 
 
 def _line(file: FileControllers, twins: list[Twin]) -> FileLine:
-    transport = _transport(file, twins)
+    common = _common(file, twins)
+    wanted = twins[0].address.transport
+    transport = wanted if wanted in common else common[0]
     baud = next((twin.address.baud for twin in twins if twin.address.baud is not None), None)
     if len(twins) == 1:
         twin = twins[0]
-        return FileLine(twin.make(twin.address.unit), transport, baud, {twin.name: None})
+        return FileLine(twin.make(twin.address.unit), transport, baud, {twin.name: None}, common)
     units: dict[int, Twin] = {}
     for twin in twins:
         unit = twin.address.unit
@@ -122,14 +138,15 @@ def _line(file: FileControllers, twins: list[Twin]) -> FileLine:
             )
         units[unit] = twin
     bus = Bus({unit: twin.make(unit) for unit, twin in units.items()})
-    return FileLine(bus, transport, baud, {twin.name: unit for unit, twin in units.items()})
+    names = {twin.name: unit for unit, twin in units.items()}
+    return FileLine(bus, transport, baud, names, common)
 
 
-def _transport(file: FileControllers, twins: list[Twin]) -> str:
+def _common(file: FileControllers, twins: list[Twin]) -> list[str]:
+    """Return the transports that all of *twins* have."""
     first = twins[0]
     common = [each for each in first.transports if all(each in twin.transports for twin in twins)]
     if not common:
         names = ", ".join(twin.name for twin in twins)
         file.refuse((*first.path, "url"), f"{names} cannot share a line: they speak differently")
-    wanted = first.address.transport
-    return wanted if wanted in common else common[0]
+    return common

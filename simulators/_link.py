@@ -47,6 +47,10 @@ class Link(Protocol):
         """Drop who is connected; new connections are welcome at once."""
         ...
 
+    async def vanish(self) -> None:
+        """Neither hear nor answer who is connected any more, and let it believe that it is so."""
+        ...
+
     async def send_unasked(self, data: bytes) -> None:
         """Send *data* to every host that is connected."""
         ...

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from simulators._bench import LOG_LENGTH, Bench
 from simulators._link import Link, ended
 from simulators._names import unknown_name
+from simulators._urls import PTY_TRANSPORTS
 from simulators._voice import Voice
 from simulators.clock import MAX_FACTOR
 from simulators.device import SimulatorError
@@ -35,6 +36,7 @@ class Operations:
         self._links = links
         self._cut = True
         self._powered = True
+        self._refusing = False
         self._power_task: asyncio.Task[None] | None = None
         self._voices = [Voice(bench.device, link) for link in links]
         bench.before_reply = self._say_before_reply
@@ -45,6 +47,7 @@ class Operations:
             "get": self._get,
             "set": self._set,
             "time": self._time,
+            "hold": self._hold,
             "fault": self._fault,
             "faults": self._kinds,
             "cut": self._cut_links,
@@ -68,12 +71,14 @@ class Operations:
             return await command(fields)
 
     async def plug_in(self) -> None:
-        """Connect all links.
+        """Connect all links, unless nobody gets in.
 
         Raises:
             SimulatorError: an address is in use; the text says which.
         """
         self._cut = False
+        if self._refusing:
+            return
         for link in self._links:
             try:
                 await link.connect()
@@ -108,7 +113,7 @@ class Operations:
             await voice.finish(within_s=LONGEST_SAYING_S)
 
     def _connected(self) -> bool:
-        return self._powered and not self._cut
+        return self._powered and not self._cut and not self._refusing
 
     async def _status(self, request: Request) -> Answer:
         _only(request)
@@ -162,6 +167,11 @@ class Operations:
         await self._catch_up()
         return {"factor": clock.factor}
 
+    async def _hold(self, request: Request) -> Answer:
+        _only(request)
+        await self._time({"factor": 0.0})  # or it would go on a little after it is held
+        return await self._time({"factor": self._bench.device.hold()})
+
     async def _fault(self, request: Request) -> Answer:
         name = request.get("name")
         if not isinstance(name, str):
@@ -171,6 +181,7 @@ class Operations:
             _only(given)
             self._bench.faults.clear()
             self._bench.device.relieve()
+            await self._refuse(False)
             return {"faults": self._active()}
         parameters = parameters_of(name, given)
         if KINDS[name].own and name not in self._bench.device.abilities:
@@ -181,7 +192,11 @@ class Operations:
             await self._power_cycle(float(parameters["off_s"]))
         elif name == "unsolicited":
             await self._send_unasked(str(parameters["text"]))
+        elif name == "half-open":
+            await self._vanish()
         else:
+            if name == "refuse":
+                await self._refuse(True)
             self._bench.device.afflict(name, parameters)
             self._bench.faults.start(name, parameters)
         return {"faults": self._active()}
@@ -218,6 +233,22 @@ class Operations:
         if self._connected():
             for link in self._links:
                 await link.reset()
+
+    async def _vanish(self) -> None:
+        if all(link.kind in PTY_TRANSPORTS for link in self._links):
+            raise SimulatorError("a serial line has no connection that could be half open")
+        for link in self._links:
+            await link.vanish()
+
+    async def _refuse(self, refusing: bool) -> None:
+        if refusing == self._refusing:
+            return
+        self._refusing = refusing
+        if refusing:
+            for link in self._links:
+                await link.cut()
+        elif self._powered and not self._cut:
+            await self.plug_in()
 
     async def _send_unasked(self, text: str) -> None:
         if not self._connected():

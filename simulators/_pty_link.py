@@ -138,6 +138,9 @@ class PtyLink:
         await self.cut()
         await self.connect()
 
+    async def vanish(self) -> None:
+        """Do nothing: there is no connection that could outlive its other end."""
+
     async def send_unasked(self, data: bytes) -> None:
         """Send *data*, whether or not a host has the port open."""
         if self._wire is not None:

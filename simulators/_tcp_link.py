@@ -110,6 +110,7 @@ class TcpLink:
         self._server: asyncio.Server | None = None
         self._placeholder: socket.socket | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._vanished: set[asyncio.Task[None]] = set()
         self._wires: set[TcpWire] = set()
 
     @property
@@ -153,6 +154,13 @@ class TcpLink:
             writer.transport.abort()
             await ended(task)
 
+    async def vanish(self) -> None:
+        """Forget who is connected, as after a loss of power that closed no connection."""
+        for task in self._connections:
+            if task not in self._vanished:
+                self._vanished.add(task)
+                task.cancel()
+
     async def send_unasked(self, data: bytes) -> None:
         """Send *data* to every host that is connected."""
         for wire in list(self._wires):
@@ -189,18 +197,40 @@ class TcpLink:
         task.set_name("marksim-tcp-connection")
         self._connections[task] = writer
         try:
-            await self.serve(reader, writer)
+            await self._serve_or_swallow(task, reader, writer)
         except (OSError, asyncio.CancelledError):
             pass  # the host has gone, or we were told to drop it
         finally:
+            self._vanished.discard(task)
             del self._connections[task]
             writer.close()
+
+    async def _serve_or_swallow(
+        self,
+        task: asyncio.Task[None],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        try:
+            await self.serve(reader, writer)
+        except asyncio.CancelledError:
+            if task not in self._vanished:
+                raise
+            task.uncancel()
+        if task in self._vanished:
+            while await reader.read(_CHUNK):
+                pass
+
+    def drop(self, writer: asyncio.StreamWriter) -> None:
+        """Abort a connection that is of no use any more; one whose peer has vanished stays."""
+        if not any(self._connections.get(task) is writer for task in self._vanished):
+            writer.transport.abort()
 
     async def _has_room(self) -> bool:
         """Tell whether one more host can be served; one that is just leaving is seen off."""
         most = self._bench.device.most_hosts(self.kind) or MAX_CONNECTIONS
         until_s = time.monotonic() + _LEAVING_S
-        while self._server is not None and len(self._connections) >= most:
+        while self._server is not None and len(self._connections) - len(self._vanished) >= most:
             if time.monotonic() > until_s:
                 return False
             await asyncio.sleep(_LEAVING_S / 20)

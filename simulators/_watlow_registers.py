@@ -48,7 +48,7 @@ class Register:
 def registers(f4: WatlowF4) -> Mapping[int, Register]:
     """Give the registers of *f4* by address."""
     found = {
-        0: _constant(_MODEL),
+        0: Register(lambda: _MODEL if f4.disguise is None else _MODEL + 1),
         1: _constant(_SERIAL[0]),
         2: _constant(_SERIAL[1]),
         5: _constant(_MADE),

@@ -111,6 +111,10 @@ class Bus(Device):
         for each in self.units.values():
             each.relieve()
 
+    def hold(self) -> float:
+        """Hold all units; time goes on if one of them needs it."""
+        return max(each.hold() for each in self.units.values())
+
     def pace_s(self) -> float:
         """Give the pace of the slowest unit."""
         return max(each.pace_s() for each in self.units.values())

@@ -11,6 +11,7 @@ request                                                    answer, beside ``"ok"
 ``{"cmd": "set", "values": {"mount_k": 90}}``              ``values``: what it is now
 ``{"cmd": "time", "factor": 10}``; 0 stops                 ``factor``
 ``{"cmd": "time", "step_s": 60}``; also while stopped      ``factor``
+``{"cmd": "hold"}``: readings stay as they are             ``factor``
 ``{"cmd": "fault", "name": "late", "delay_s": 2}``         ``faults``: all that are active
 ``{"cmd": "fault", "name": "none"}`` ends them             ``faults``
 ``{"cmd": "faults"}``                                      ``kinds``: parameters and ``doc``

@@ -47,6 +47,8 @@ FIRST_PACKET_S = 0.5
 """From the ACK to the first packet."""
 SAMPLE_S = 2.0
 """Longest step of its sensors and its archive in simulated time."""
+_AVERAGES_S = 1200.0
+"""After so long in the same weather, averages are what it is."""
 SLEEP_AFTER_S = 120.0
 """From the last character to sleep."""
 BLOCK_TIMEOUT_S = 10.0
@@ -198,6 +200,13 @@ class DavisVantage(Device):
             self.weather.step(h_s)
             if self._powered:
                 self._work(h_s)
+
+    def hold(self) -> float:
+        """Have the weather stay as it is; the console goes on speaking."""
+        self.weather.steady = True
+        self.step(_AVERAGES_S)
+        self.take_unasked()  # nobody was told of it meanwhile
+        return 1.0
 
     def power_off(self) -> None:
         """Take the supply away, and the batteries: it says nothing, and measures nothing."""

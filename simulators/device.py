@@ -133,6 +133,8 @@ class Device(ABC):
     """True: each unit passes on what the next ones say, so replies of several do not clash."""
     place: int = 1
     """Its place on a shared line; 1: next to the host."""
+    stranger: ClassVar[str] = "ACME,OTHER,0,1.0"
+    """What a device says that one might take for it."""
     disguise: str | None = None
     """While set, what the device answers when it is asked who it is (a fault)."""
     taken_back: int = 0
@@ -200,11 +202,20 @@ class Device(ABC):
             SimulatorError: it cannot have this fault with these parameters.
         """
         if fault == "wrong-identity":
-            self.disguise = str(how["identity"])
+            self.disguise = str(how["identity"]) or self.stranger
 
     def relieve(self) -> None:
         """End what `afflict` has begun."""
         self.disguise = None
+
+    def hold(self) -> float:
+        """Have every reading be the same from now on, until something is set.
+
+        Returns:
+            The time factor with which it is so; 1 where replies, or what it says by itself, take
+            time, and nothing else does.
+        """
+        return 0.0
 
     def interrupted(self) -> bool:
         """Note that a host has sent more before it has read a reply; True: that reply is lost.

@@ -1,13 +1,14 @@
 """Faults of the kind that cables, hubs and tired instruments have; seeded, so repeatable.
 
-A fault changes what happens to a message or to its reply. Those of the link itself (``reset``,
-``power-cycle``; cutting and restoring it) are carried out by the shell, and are listed here so
-that there is one place to look. Several may be active at once; they apply in the order in which
-they were started.
+A fault changes what happens to a message or to its reply. Those of the link itself (``refuse``,
+``half-open``, ``reset``, ``power-cycle``; cutting and restoring it) are carried out by the shell,
+and are listed here so that there is one place to look. Several may be active at once; they apply
+in the order in which they were started.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ class Piece:
 Deform = Callable[[list[Piece], Mapping[str, Value], random.Random, Collection[int]], list[Piece]]
 """Gets a reply, the parameters, a source of chance, and the places that tell where it ends."""
 
+Wear = Callable[[int, Mapping[str, Value], random.Random], bytes]
+"""Gets a byte, the parameters and a source of chance."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -42,7 +46,7 @@ class Kind:
     """Parameters with their defaults; a value must be of the type of its default."""
     deform: Deform | None = None
     """What it does to a reply; None: it acts elsewhere."""
-    wear: Callable[[int, random.Random], bytes] | None = None
+    wear: Wear | None = None
     """What becomes of a byte that it hits: its `count` and `probability` are those of bytes."""
     once: bool = False
     """True: something that happens, and does not last."""
@@ -58,13 +62,14 @@ def _late(
 
 
 def _garbage(
-    pieces: list[Piece], _how: Mapping[str, Value], chance: random.Random, ends: Collection[int]
+    pieces: list[Piece], how: Mapping[str, Value], chance: random.Random, ends: Collection[int]
 ) -> list[Piece]:
     scrambled = []
     begin = 0
+    lowest = int(how["lowest"])
     for piece in pieces:
         data = bytes(
-            byte if place in ends else _other_than(byte, chance)
+            byte if place in ends else _other_than(byte, chance, lowest)
             for place, byte in enumerate(piece.data, begin)
         )
         begin += len(data)
@@ -92,16 +97,34 @@ def _split(
     return [Piece(pieces[0].delay_s, whole[:at]), Piece(float(how["gap_s"]), whole[at:])]
 
 
-def _changed(byte: int, chance: random.Random) -> bytes:
+def _slow(
+    pieces: list[Piece], how: Mapping[str, Value], _chance: random.Random, _ends: Collection[int]
+) -> list[Piece]:
+    whole = b"".join(piece.data for piece in pieces)
+    # Not byte by byte: a long reply would go on for minutes after the fault has ended.
+    size = max(1, math.ceil(len(whole) / _MOST_PARTS))
+    parts = [whole[at : at + size] for at in range(0, len(whole), size)]
+    gap_s = float(how["gap_s"])
+    return [
+        Piece(gap_s if number else pieces[0].delay_s, part) for number, part in enumerate(parts)
+    ]
+
+
+def _changed(byte: int, how: Mapping[str, Value], chance: random.Random) -> bytes:
+    lowest = int(how["lowest"])
+    if lowest:
+        return bytes([_other_than(byte, chance, lowest)])
     return bytes([byte ^ chance.randrange(1, 256)])
 
 
-def _other_than(byte: int, chance: random.Random) -> int:
+def _other_than(byte: int, chance: random.Random, lowest: int = 0) -> int:
     """Give another byte, which is no line end: a place of text would end there."""
-    return chance.choice(_NO_LINE_END.replace(bytes([byte]), b""))
+    others = _NO_LINE_END.replace(bytes([byte]), b"")
+    return chance.choice([other for other in others if other >= lowest] or others)
 
 
 _NO_LINE_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
+_MOST_PARTS = 8
 _REPEATS: Mapping[str, Value] = {"count": 0.0, "probability": 1.0}
 _SELDOM: Mapping[str, Value] = {"count": 0.0, "probability": 0.001}
 
@@ -109,14 +132,24 @@ KINDS: Mapping[str, Kind] = {
     "silence": Kind("connected, but messages are neither obeyed nor answered", _REPEATS),
     "mute": Kind("messages are obeyed, their replies are lost", _REPEATS, lambda *_: []),
     "late": Kind("a reply comes delay_s late", {**_REPEATS, "delay_s": 2.0}, _late),
-    "garbage": Kind("the characters of a reply are random; its end is right", _REPEATS, _garbage),
+    "slow": Kind(
+        "a reply trickles in: at most eight parts, gap_s apart", {**_REPEATS, "gap_s": 0.5}, _slow
+    ),
+    "garbage": Kind(
+        "the characters of a reply are random; its end is right",
+        {**_REPEATS, "lowest": 0.0},
+        _garbage,
+    ),
     "truncated": Kind("a reply stops somewhere, without its terminator", _REPEATS, _truncated),
     "split": Kind("a reply comes in two parts, gap_s apart", {**_REPEATS, "gap_s": 0.2}, _split),
-    "noise": Kind("each byte that it sends may be changed", _SELDOM, wear=_changed),
+    "noise": Kind(
+        "each byte that it sends may be changed", {**_SELDOM, "lowest": 0.0}, wear=_changed
+    ),
     "lost-bytes": Kind("each byte that it sends may be lost", _SELDOM, wear=lambda *_: b""),
     "strict-flow": Kind("a message that comes sooner than the device allows is lost", _REPEATS),
     "wrong-identity": Kind(
-        "the device says that it is another one", {"identity": "ACME,OTHER,0,1.0"}
+        "the device says that it is another one; without identity, one of another kind",
+        {"identity": ""},
     ),
     "echo": Kind("what a host sends comes back to it, before any reply", {}),
     "unsolicited": Kind("a line comes that nobody has asked for", {"text": "!"}, once=True),
@@ -130,6 +163,12 @@ KINDS: Mapping[str, Kind] = {
     "dead-unit": Kind(
         "the unit of this number on a shared line is silent", {"unit": 1.0}, own=True
     ),
+    "refuse": Kind("nobody gets in: nothing listens, or the port of the line is gone", {}),
+    "half-open": Kind(
+        "who is connected stays so, and is neither heard nor answered; new ones are welcome",
+        {},
+        once=True,
+    ),
     "reset": Kind("all connections are dropped; new ones are welcome", {}, once=True),
     "power-cycle": Kind(
         "the device loses its supply, and has it back after off_s", {"off_s": 1.0}, once=True
@@ -140,6 +179,7 @@ KINDS: Mapping[str, Kind] = {
 _RANGES: Mapping[str, tuple[float, float]] = {
     "count": (0, 1_000_000),
     "probability": (0, 1),
+    "lowest": (0, 254),
     "delay_s": (0, 3600),
     "gap_s": (0, 3600),
     "off_s": (0, 3600),
@@ -244,7 +284,7 @@ class Faults:
                 pieces = [piece for piece in worn if piece.data]
         return pieces
 
-    def _worn(self, name: str, wear: Callable[[int, random.Random], bytes], data: bytes) -> bytes:
+    def _worn(self, name: str, wear: Wear, data: bytes) -> bytes:
         fault = self._active.get(name)
         if fault is None:
             return data
@@ -254,7 +294,7 @@ class Faults:
         self._use_up(name, len(hits))
         parts = [data[each : each + 1] for each in range(len(data))] if hits else [data]
         for place in hits:
-            parts[place] = wear(data[place], self._chance)
+            parts[place] = wear(data[place], fault.parameters, self._chance)
         return b"".join(parts)
 
     def _use_up(self, name: str, times: int) -> None:

@@ -62,6 +62,7 @@ class PfeifferDrive(PfeifferUnit):
     """Drive electronics with their turbo pump."""
 
     name: ClassVar[str] = "pfeiffer_turbo"
+    stranger: ClassVar[str] = "A5"  # a gauge
 
     def __init__(self, *, seed: int | None = None, unit: int = 1) -> None:  # noqa: ARG002
         """Start at rest; nothing of it is left to chance, so *seed* has no effect.
@@ -215,6 +216,7 @@ class PfeifferGauge(PfeifferUnit):
     """A digital gauge on a chamber of its own."""
 
     name: ClassVar[str] = "pfeiffer_gauge"
+    stranger: ClassVar[str] = "TM 700"
 
     def __init__(self, *, seed: int | None = None, unit: int = 122, kind: str = "MPT") -> None:
         """Start with a good vacuum.

@@ -106,6 +106,14 @@ class RigolDP832(Device):
         """Give the reply to ``*STB?``."""
         return (bool(self.errors) << 2) | (bool(self.errors.events) << 5)
 
+    def hold(self) -> float:
+        """Have no noise, and three channels that are on and differ from one another."""
+        self.noise_v = self.noise_a = 0.0
+        for number, channel in self.channels.items():
+            channel.volts, channel.amps, channel.on = number + 1.25, 0.5 + number / 4, True
+        self._measure()
+        return 0.0
+
     # -- time and supply ---------------------------------------------------------------------
 
     def step(self, dt_s: float) -> None:

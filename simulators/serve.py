@@ -221,6 +221,10 @@ class Simulator:
         """Let simulated time run *factor* times as fast as real time; 0 stops it."""
         self.ask({"cmd": "time", "factor": factor})
 
+    def hold(self) -> float:
+        """Have every reading be the same until something is set; give the time factor with that."""
+        return float(self.ask({"cmd": "hold"})["factor"])
+
     def skip(self, dt_s: float) -> None:
         """Let *dt_s* simulated seconds pass now."""
         self.ask({"cmd": "time", "step_s": dt_s})

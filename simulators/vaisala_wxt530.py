@@ -58,6 +58,8 @@ MOST_UNSENT = 1000
 FIRST_MEASUREMENT_S = 1.0
 """From a restart to the first values."""
 
+_AVERAGES_S = 1200.0
+"""After so long in the same weather, averages are what it is."""
 _ADDRESSES = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RS485 = "3"
 
@@ -230,6 +232,13 @@ class VaisalaWXT530(Device):
                 self._measure(h_s)
                 if self.mode in AUTOMATIC:
                     self._talk()
+
+    def hold(self) -> float:
+        """Have the weather stay as it is; the transmitter goes on measuring and speaking."""
+        self.weather.steady = True
+        self.step(_AVERAGES_S)
+        self.take_unasked()  # nobody was told of it meanwhile
+        return 1.0
 
     def power_off(self) -> None:
         """Take the supply away: it says nothing and counts nothing; settings are kept."""

@@ -46,6 +46,7 @@ _ANALOG_INPUTS = 6
 _ANALOG_OUTPUTS = 2
 _CONSTANTS = (0, 0xFFFF, 0x1234, 0xAAAA, 0x5555, 0x7FFF, 0x8000, 0x3FFF, 0x4000)
 _IDENTITY = (1, 750, 352, 2, 11)
+_OTHER_IDENTITY = (1, 750, 881, 2, 11)
 _MAC = (0x0030, 0xDE42, 0x0352)
 # Number of the module, or bit 15 with the number of bits and whether they are inputs or outputs.
 _MODULES = (352, 0x8801, 0x8802, 454, 456, 461, 550)
@@ -79,6 +80,7 @@ class Wago750352(ModbusDevice):
         self.idle_timeout_ms = 0
         self._powered = True
         self._chance = random.Random(seed)
+        self._noise_percent = 0.05
         self._inputs = [0] * _ANALOG_INPUTS
         self._measure()
         self._quantities = self.dome.quantities() | _quantities(self)
@@ -108,7 +110,7 @@ class Wago750352(ModbusDevice):
         """Read the analog image, or one block of registers."""
         if address < 0x1000:
             return self._slice(self._inputs, self.analog_outputs, address, count)
-        words = _block(address)
+        words = _block(address, other=self.disguise is not None)
         if words is not None:
             if count > len(words):
                 raise ModbusError(Code.ILLEGAL_ADDRESS)
@@ -198,7 +200,7 @@ class Wago750352(ModbusDevice):
 
     def _measure(self) -> None:
         dome = self.dome
-        humidity = dome.humidity_percent + self._chance.gauss(0.0, 0.05)
+        humidity = dome.humidity_percent + self._chance.gauss(0.0, self._noise_percent)
         self._inputs = [
             0 if dome.humidity_wire_broken else _unsigned(humidity / 100),
             _unsigned(dome.wind_m_s / 50),
@@ -207,6 +209,13 @@ class Wago750352(ModbusDevice):
             _pt100(dome.air_c, broken=dome.air_wire_broken),
             _pt100(dome.structure_c, broken=dome.structure_wire_broken),
         ]
+
+    def hold(self) -> float:
+        """Have no noise, and inputs that differ from one another; time has to stand still."""
+        self._noise_percent = 0.0
+        self.dome.structure_c = self.dome.air_c + 1.5
+        self._measure()
+        return 0.0
 
     # -- time and supply ---------------------------------------------------------------------
 
@@ -271,8 +280,13 @@ def _pt100(celsius: float, *, broken: bool) -> int:
     return 0xFFFF if broken else round(celsius * 10) & 0xFFFF
 
 
-def _block(address: int) -> Sequence[int] | None:
-    """Give the block that begins at *address*; None: there is none of several words."""
+def _block(address: int, *, other: bool = False) -> Sequence[int] | None:
+    """Give the block that begins at *address*; None: there is none of several words.
+
+    Args:
+        address: Where it begins.
+        other: Say that it is another coupler.
+    """
     if address in _STRINGS:
         text, length = _STRINGS[address]
         padded = text.encode("ascii").ljust(2 * length, b"\0")
@@ -281,7 +295,8 @@ def _block(address: int) -> Sequence[int] | None:
     if address in _LIST_LENGTHS:
         modules = _MODULES if address == 0x2030 else ()
         return (*modules, *[0] * (_LIST_LENGTHS[address] - len(modules)))
-    for begin, words in _BLOCKS.items():
+    for begin, known in _BLOCKS.items():
+        words = _OTHER_IDENTITY if other and known is _IDENTITY else known
         if begin <= address < begin + len(words):
             return words[address - begin :]
     return None
