@@ -92,7 +92,8 @@ class DavisTalk(ControllerBase):
         """Return a value of the newest packet; *path* is that of a channel.
 
         Raises:
-            DeviceTimeout: none has come for 3 s, or none within 5 s of being told to send.
+            DeviceTimeout: none has come for 3 s, nor within 5 s of a question, or of being told to
+                send.
         """
         values = self._wait_for_packet()
         if path not in values:
@@ -106,7 +107,8 @@ class DavisTalk(ControllerBase):
         """Return all values of the newest packet, by path; an InvalidReading where there is none.
 
         Raises:
-            DeviceTimeout: none has come for 3 s, or none within 5 s of being told to send.
+            DeviceTimeout: none has come for 3 s, nor within 5 s of a question, or of being told to
+                send.
         """
         values = self._wait_for_packet()
         return {path: self._reading(path, value) for path, value in values.items()}
@@ -168,6 +170,7 @@ class DavisTalk(ControllerBase):
         """
         with self.turn():
             reply = self._line.exchange(message, query=query)
+            self._await_packet()
         if reply in NAKS:
             raise DeviceRefused(
                 f"{self.label}: {message!r} was refused: {reply!r} came back: {NAKS[reply]}"
@@ -228,10 +231,8 @@ class DavisTalk(ControllerBase):
         with self.turn():
             self._click_um = self.rain_click_um()
             self._left = self.packets_at_once
-            now = time.monotonic()
-            if self._newest_at >= self._begun_at:  # else the one before has brought nothing
-                self._due_at = now + _FIRST_S
-            self._begun_at = now
+            self._await_packet()
+            self._begun_at = time.monotonic()
             self.ask(f"LOOP {self.packets_at_once}\n".encode("ascii"))
 
     def close(self) -> None:
@@ -241,6 +242,14 @@ class DavisTalk(ControllerBase):
             self._watch.close()
 
     # --- inside -----------------------------------------------------------------------------------
+
+    def _await_packet(self) -> None:
+        """Note that the stream was ended, by ourselves: for a while it is no wonder that it rests.
+
+        A question may take longer than a packet is fresh: the console has to be woken first.
+        """
+        if self._newest_at >= self._begun_at:  # else the stream before has brought nothing
+            self._due_at = time.monotonic() + _FIRST_S
 
     def _wait_for_packet(self) -> dict[str, Any]:
         with self.turn():

@@ -76,6 +76,11 @@ class ModbusSync:
         """Whether the unit can be asked something at any time."""
         return self._loopback or self._expected is not None
 
+    @property
+    def identifies(self) -> bool:
+        """Whether it tells the right device from another one."""
+        return self._expected is not None
+
     def unanswered(self, message: bytes) -> None:  # noqa: ARG002 - part of the interface
         """Note that an answer is owed, whatever was asked."""
         self._unanswered += 1

@@ -87,7 +87,8 @@ class VaisalaTalk(ControllerBase):
         if "silence_s" in settings and not self.automatic:
             raise ConfigurationError('silence_s: is only for mode = "automatic"')
         self._silence_s = wxt.checked_silence(settings.pop("silence_s", None))
-        identity = Identity(message(self.address), re.compile(self.address))
+        asked, address = message(self.address), re.compile(self.address)
+        identity = Identity(asked, address, tells_model=False)
         return replace(self.line_defaults.updated(settings), identity=identity)
 
     @property

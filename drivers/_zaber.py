@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from drivers._motion_axis import AxisState
+from mktl.errors import ConfigurationError
 
 __all__ = [
     "FLAGS",
@@ -19,6 +20,7 @@ __all__ = [
     "SPEED_SCALE",
     "UNHOMED",
     "ZaberState",
+    "checked_serial",
     "flag_bits",
     "to_flags",
     "to_int",
@@ -152,6 +154,19 @@ def to_int(data: str) -> int:
     if not _INT.fullmatch(data):
         raise ValueError(f"{data!r} is not a whole number")
     return int(data)
+
+
+def checked_serial(found: object) -> int | None:
+    """Return the setting ``serial``.
+
+    Raises:
+        ConfigurationError: it is no serial number.
+    """
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int) or found <= 0:
+        raise ConfigurationError(f"serial must be a serial number, such as 73428, not {found!r}")
+    return found
 
 
 def why_refused(word: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
+from drivers._places import Places, place_of
 from drivers._suggest import suggestion
 from drivers.channel import BlockRead, Channel, find_channel, single_read
 from drivers.exchanged import Exchanged
@@ -21,8 +21,6 @@ from mktl.errors import ConfigurationError, DeviceError
 
 __all__ = ["BadItem", "ControllerBase"]
 
-_open_controllers: dict[str, ControllerBase] = {}
-_open_lock = threading.Lock()
 _LINE_FIELDS = frozenset(field.name for field in fields(LineSettings))
 
 
@@ -91,7 +89,7 @@ class ControllerBase:
         port, unit = self._port(url)
         self.unit = unit
         self._url = url
-        self._place = _place(port, unit)
+        self._place = place_of(port, unit)
         self._given = dict(settings)
         self._refuse_unknown(settings)
         self._settings = self.line_settings(dict(settings))
@@ -115,19 +113,22 @@ class ControllerBase:
                 settings, or under another driver.
         """
         port, unit = cls._port(url)
-        with _open_lock:
-            found = _open_controllers.get(_place(port, unit))
-            if found is None:
-                made = cls(url, name=name, **settings)
-                _open_controllers[made.place] = made
-                return made
+
+        def made() -> ControllerBase:
+            one = cls(url, name=name, **settings)
+            one._users = 0
+            return one
+
+        def why_not(found: ControllerBase) -> str:
             if type(found) is not cls:
-                raise ConfigurationError(
-                    f"{port.url} is open already as {found.driver_name}, not as {cls.driver_name}"
-                )
-            found._refuse_other(port, settings)
+                as_other = f"as {found.driver_name}, not as {cls.driver_name}"
+                return f"{port.url} is open already {as_other}"
+            return found._why_not_shared(port, settings)
+
+        def joined(found: ControllerBase) -> None:
             found._users += 1
-            return found
+
+        return cast(Self, OPEN.share(place_of(port, unit), made, why_not, joined))
 
     # --- what a daemon needs (mktl.controllers.ControllerLike) ------------------------------------
 
@@ -137,12 +138,11 @@ class ControllerBase:
 
     def close(self) -> None:
         """Take back one :meth:`open`; the last one stops it for good, within a second."""
-        with _open_lock:
+        with OPEN.lock:
             self._users -= 1
             if self._users > 0:
                 return
-            if _open_controllers.get(self.place) is self:
-                del _open_controllers[self.place]
+            OPEN.give_up(self.place, self)
         self._line.close()
 
     def status(self) -> ControllerStatus:
@@ -357,30 +357,37 @@ class ControllerBase:
             if name not in known:
                 raise ConfigurationError(f"unknown setting {name!r}: {suggestion(name, known)}")
 
-    def _refuse_other(self, port: Port, settings: dict[str, Any]) -> None:
-        """Raise a ConfigurationError if what *settings* name is not as it is here."""
+    def _why_not_shared(self, port: Port, settings: dict[str, Any]) -> str:
+        """Say how what *settings* name is otherwise here; empty: it is not.
+
+        Raises:
+            ConfigurationError: they are not valid.
+        """
         wanted = dict(settings)
         conflicts = []
-        if port.url != self._line.url:
-            conflicts.append(f"{self._line.url}, not {port.url}")
+        ours, theirs = self._line.url, port.url
+        if place_of(port, self.unit) != self.place or _query(ours) != _query(theirs):
+            conflicts.append(f"{ours}, not {theirs}")
         if "restore" in wanted and self.check_restore(wanted.pop("restore")) != self._restore:
             conflicts.append("other restore commands")
         self._refuse_unknown(wanted)
         of_line = {name: value for name, value in wanted.items() if name in _LINE_FIELDS}
         self.line_defaults.updated(of_line)
         for field, value in wanted.items():
-            ours = getattr(self._settings, field) if field in of_line else self._given.get(field)
-            if ours != value:
-                conflicts.append(f"{field} = {ours!r}, not {value!r}")
-        if conflicts:
-            raise ConfigurationError(f"{self.label} is open already, with {'; '.join(conflicts)}")
+            have = getattr(self._settings, field) if field in of_line else self._given.get(field)
+            if have != value:
+                conflicts.append(f"{field} = {have!r}, not {value!r}")
+        return f"{self.label} is open already, with {'; '.join(conflicts)}" if conflicts else ""
 
 
-def _place(port: Port, unit: int | None) -> str:
-    place = port.url.partition("?")[0]
-    return place if unit is None else f"{place}?unit={unit}"
+OPEN: Places[ControllerBase] = Places()
+"""All controllers that are open in this process."""
 
 
 def _shown(data: bytes) -> str:
     """Return *data* with escapes for what is not printable."""
     return data.decode("latin-1").encode("unicode_escape").decode("ascii")
+
+
+def _query(url: str) -> str:
+    return url.partition("?")[2]

@@ -55,7 +55,8 @@ class IcePAP(MotionController):
         timeout_s=2.0,
         # A broadcast is not answered, and must not be joined with what comes next.
         settle_after=((b":", 0.05),),
-        identity=Identity(b"?VER\r", re.compile(r"\?VER\s+(?!ERROR)\S.*")),
+        # A version is a number (general knowledge); what says something else is no IcePAP.
+        identity=Identity(b"?VER\r", re.compile(r"\?VER\s+\d\S*")),
     )
     axes_exist: ClassVar[tuple[int, ...]] = ice.AXES
     axis_defaults: ClassVar[AxisSettings] = AxisSettings(steps_units="steps")

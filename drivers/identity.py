@@ -122,6 +122,11 @@ class IdentityCheck:
         """Whether the device has an identification query."""
         return self._identity is not None
 
+    @property
+    def identifies(self) -> bool:
+        """Whether it tells the right device from another one."""
+        return self._identity is not None and self._identity.tells_model
+
     def unanswered(self, message: bytes) -> None:
         """Note that *message* got no answer: it may have been the identification query."""
         if self._identity is None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
+from drivers._outcome import after_telling
 from drivers.connection import Connection
 from drivers.exchanged import Exchanged
 from drivers.framing.base import SaidAbsent
@@ -23,7 +24,7 @@ from drivers.keeper import Keeper
 from drivers.ports.base import Port
 from drivers.settings import LineSettings
 from drivers.turns import Turns
-from mktl.controllers import ControllerStatus, TurnKind
+from mktl.controllers import TurnKind
 from mktl.errors import DeviceError, DeviceLost, DeviceTimeout, LinkDown, ProtocolMismatch
 
 __all__ = ["Line"]
@@ -154,7 +155,9 @@ class Line(Keeper[Connection]):
         """
         timeout_s = self.settings.timeout_s if timeout_s is None else timeout_s
         with self.turn():
-            connection, begin = self.make_ready(), time.monotonic()
+            with after_telling(self.has_told):
+                connection = self.make_ready()
+            begin = time.monotonic()
             connection.told = connection.told or not query
             try:
                 answer = connection.exchange(message, begin + timeout_s, reply=reply, lines=lines)
@@ -164,6 +167,10 @@ class Line(Keeper[Connection]):
             self._meter.exchanged(begin, time.monotonic(), connection.ready_at)
             self._tell(message, answer if reply else None, "", begin)
             return answer
+
+    def has_told(self) -> bool:
+        """Whether anything was sent in this thread's turn that may have changed something."""
+        return self._turns.mine and self._of_turn is not None and self._of_turn.told
 
     def learn(self, settings: LineSettings) -> None:
         """Take over which lines come unasked, and after what to be silent, from *settings*."""
@@ -193,10 +200,6 @@ class Line(Keeper[Connection]):
         connection = self._connection
         if connection is not None:
             connection.speaks = False
-
-    def forget(self, callback: Callable[[ControllerStatus], None]) -> None:
-        """Call *callback*, which :meth:`on_change` was given, no more."""
-        self._link.forget(callback)
 
     def _tell(self, message: bytes, answer: bytes | None, error: str, begin: float) -> None:
         if self.trace is not None:

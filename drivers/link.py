@@ -119,12 +119,6 @@ class Link:
         with self.changed:
             self._callbacks.append(callback)
 
-    def forget(self, callback: Callable[[ControllerStatus], None]) -> None:
-        """Call *callback* no more."""
-        with self.changed:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
-
     def deliver(self) -> None:
         """Call the callbacks for the changes since the last time, in order."""
         while self._untold:

@@ -23,6 +23,7 @@ from drivers._modbus_plan import Block, Span, plan
 from drivers._modbus_register import Place, check_place
 from drivers._modbus_settings import Restored
 from drivers._modbus_types import BIT_TABLES, Register
+from drivers._outcome import reason_only
 from drivers.base import BadItem
 from drivers.channel import BlockRead, Channel, single_read
 from mktl.errors import (
@@ -122,7 +123,8 @@ class ModbusController(ModbusFunctions):
         try:
             found = self._words(place.register)
         except DeviceError as again:
-            error.args = (f"{error}; it could not be read back either: {again}",)
+            why = reason_only(again)
+            error.args = (f"{error}; it could not be read back either: {why}",)
             raise error from again
         holds = place.register.encode(value, found[0]) == found
         if not place.repeat:

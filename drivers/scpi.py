@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from drivers._outcome import reason_only
 from drivers.controller import Controller, NoNumber
 from mktl.errors import (
     DeviceError,
@@ -222,7 +223,8 @@ class ScpiController(Controller):
         try:
             found = self.errors()
         except DeviceError as another:
-            return DeviceTimeout(f"{error}; the error queue cannot be read either: {another}")
+            why = reason_only(another)
+            return DeviceTimeout(f"{error}; the error queue cannot be read either: {why}")
         if not found:
             return DeviceTimeout(f"{error}; the error queue of the instrument is empty")
         if not was_empty:

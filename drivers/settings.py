@@ -36,6 +36,8 @@ class Identity:
     when the line is put back in step, and the answer to the query itself. It returns what else
     people should know of it (empty: nothing), and raises DeviceLost where the device has forgotten
     its settings: the link is then taken down and made anew, ``restore`` included."""
+    tells_model: bool = True
+    """Whether the answer is that of the right model only, and not of whoever has the address."""
 
 
 @dataclass(frozen=True, slots=True)

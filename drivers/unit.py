@@ -12,18 +12,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 
+from drivers._bus import ALL_SILENT, join
+from drivers._outcome import after_telling
 from drivers.exchanged import Exchanged
 from drivers.hearing import Hearing
-from drivers.identity import DrainOnly, Synchroniser
+from drivers.identity import Synchroniser
 from drivers.keeper import Keeper
-from drivers.line import Line
 from drivers.ports.base import Port
 from drivers.settings import LineSettings
 from mktl.controllers import ControllerStatus, TurnKind
 from mktl.errors import (
-    ConfigurationError,
     DeviceError,
     DeviceLost,
     DeviceTimeout,
@@ -36,70 +36,8 @@ __all__ = ["Unit"]
 _log = logging.getLogger(__name__)
 
 SILENT_AFTER = 2
-"""So many exchanges without an answer, one after the other, and a unit counts as silent."""
-_ALL_SILENT = "none of its units answers"
-
-_buses: dict[str, _Bus] = {}
-_buses_lock = threading.Lock()
-
-
-class _Bus:
-    """The line that units share, and who they are."""
-
-    def __init__(self, port: Port, settings: LineSettings) -> None:
-        self.place = port.url.partition("?")[0]
-        self.settings = settings
-        self.units: list[Unit] = []
-        self.line = Line(port, settings, name="bus", heard=self._heard, synchroniser=DrainOnly())
-
-    def leave(self, unit: Unit) -> None:
-        """Forget *unit*; the last one closes the line."""
-        with _buses_lock:
-            if unit in self.units:
-                self.units.remove(unit)
-            if self.units or _buses.get(self.place) is not self:
-                return
-            del _buses[self.place]
-        self.line.close()
-
-    def give_up_if_all_are_silent(self) -> None:
-        """Open the port anew when nobody answers any more: it may be the port that is dead."""
-        if all(unit.silent for unit in tuple(self.units)):
-            self.line.reconnect(_ALL_SILENT, quietly=True)  # each of them has told it
-
-    def _heard(self, line: str) -> None:
-        for unit in tuple(self.units):
-            unit.hear(line)
-
-
-def _join(port: Port, settings: LineSettings, unit: Unit) -> _Bus:
-    place = port.url.partition("?")[0]
-    with _buses_lock:
-        bus = _buses.get(place)
-        if bus is None:
-            bus = _buses[place] = _Bus(port, settings)
-        else:
-            _refuse_other(bus, port, settings)
-        bus.units.append(unit)
-    # It may close the port, which may take its time: the units of other lines do not wait for it.
-    bus.line.learn(settings)
-    return bus
-
-
-_PER_UNIT = ("identity", "timeout_s", "wait_s", "retry_first_s", "retry_longest_s")
-_UNITED = ("settle_after", "unsolicited")
-
-
-def _refuse_other(bus: _Bus, port: Port, settings: LineSettings) -> None:
-    """Raise a ConfigurationError if the line is open already, and works otherwise."""
-    if bus.line.url != port.url:
-        raise ConfigurationError(f"{bus.line.url} is shared already, not as {port.url}")
-    for field in fields(LineSettings):
-        ours, theirs = getattr(bus.settings, field.name), getattr(settings, field.name)
-        if field.name not in (*_PER_UNIT, *_UNITED) and ours != theirs:
-            raise ConfigurationError(
-                f"{port.url} is shared, and has {field.name} = {ours!r} already, not {theirs!r}"
-            )
+"""So many exchanges without an answer, one after the other, and a unit counts as silent. So it does
+after so many answers that make no sense, if it cannot be asked who it is."""
 
 
 class Unit(Keeper[object]):
@@ -145,11 +83,12 @@ class Unit(Keeper[object]):
         self._suspect = ""
         self._unanswered = 0
         self._answered = False
+        self._depth = 0
+        self._heard_in_turn = False
         self._used_at = time.monotonic()
         self._session: object | None = None
-        self._bus = _join(port, settings, self)
+        self._bus = join(port, settings, self)
         self._line = self._bus.line
-        self._line.on_change(self._bus_changed)
 
     @property
     def url(self) -> str:
@@ -168,7 +107,6 @@ class Unit(Keeper[object]):
 
     def close(self) -> None:
         """Stop for good; the last unit closes the line."""
-        self._line.forget(self._bus_changed)
         super().close()
         self._bus.leave(self)
 
@@ -185,14 +123,11 @@ class Unit(Keeper[object]):
         """Keep the line for several exchanges; as :meth:`Line.turn`."""
         self._start_if_new()
         try:
-            self._check()
-            with self._line.turn():
+            with after_telling(self._line.has_told):
                 self._check()
-                try:
-                    yield
-                except ProtocolMismatch as error:
-                    self._suspect = self._suspect or str(error)
-                    raise
+            with self._line.turn(), self._judged():
+                self._check()
+                yield
         except DeviceError as error:
             self._note(error)
             raise
@@ -220,8 +155,7 @@ class Unit(Keeper[object]):
                 self._failed(error, message)
                 raise type(error)(f"{self.name}, unit {self.unit}: {error}") from error
             end = time.monotonic()
-            self._answered = True
-            self._unanswered = 0
+            self._heard_in_turn = self._heard_in_turn or reply
             self._used_at = end
             self._meter.exchanged(begin, end, end)
             self._tell(message, answer if reply else None, "", begin)
@@ -248,6 +182,25 @@ class Unit(Keeper[object]):
         """Note that nothing more comes by itself; as :meth:`Line.stream_ended`."""
         self._line.stream_ended()
 
+    @contextlib.contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Find out, by how a turn ends, whether what was answered in it made sense."""
+        self._depth += 1
+        try:
+            yield
+        except ProtocolMismatch as error:
+            if not self._suspect:  # else the exchange itself has failed, and that was counted
+                self._suspect = str(error)
+                self._count_failure(error, f"its answers make no sense: {error}")
+            raise
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                if self._heard_in_turn and not self._suspect:
+                    self._answered = True
+                    self._unanswered = 0
+                self._heard_in_turn = False
+
     def _tell(self, message: bytes, answer: bytes | None, error: str, begin: float) -> None:
         if self.trace is not None:
             self.trace(Exchanged(message, answer, error, time.monotonic() - begin))
@@ -273,18 +226,22 @@ class Unit(Keeper[object]):
     def _failed(self, error: DeviceError, message: bytes) -> None:
         self._identity.unanswered(message)
         self._suspect = str(error)
+        self._count_failure(error, f"it does not answer: {error}")
+
+    def _count_failure(self, error: DeviceError, reason: str) -> None:
         # Of a unit that cannot be asked who it is, nothing else shows that it makes no sense.
         if isinstance(error, DeviceTimeout) or not self._identity.possible:
             self._unanswered += 1
             if self._unanswered >= SILENT_AFTER and not self._own_thread_connects():
-                self._lose(f"it does not answer: {error}", silent=True)
+                self._lose(reason, silent=True)
 
-    def _bus_changed(self, status: ControllerStatus) -> None:
+    def bus_changed(self, status: ControllerStatus) -> None:
+        """Take a change of state of the line, from the thread of the line."""
         reason = self._line.reason
         if status.state != "Up":
             self._lose(f"the line is down: {reason}")
         # Where nobody answers, a try before the port is open again would find out nothing.
-        if self._awaits_line or status.state == "Up" or reason != _ALL_SILENT:
+        if self._awaits_line or status.state == "Up" or reason != ALL_SILENT:
             self._poke.set()
 
     def _connect(self) -> object:
@@ -332,7 +289,7 @@ class Unit(Keeper[object]):
         self._awaits_line = False
         if state != "Up":
             reason = self._line.reason
-            if reason == _ALL_SILENT and self._silence:
+            if reason == ALL_SILENT and self._silence:
                 raise LinkDown(self._silence)  # why that was found out is what people want to know
             raise LinkDown(f"the line is down: {reason}")
 

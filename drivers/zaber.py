@@ -15,7 +15,8 @@ import contextlib
 import itertools
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, TypeVar
@@ -23,6 +24,7 @@ from typing import Any, ClassVar, TypeVar
 from drivers import _zaber as za
 from drivers._motion_driver import MotionController
 from drivers._zaber import ZaberState
+from drivers._zaber_axis import ZaberAxis
 from drivers.channel import BlockRead, Channel
 from drivers.framing import zaber as lines
 from drivers.framing.zaber import Reply, ZaberReplies
@@ -30,8 +32,7 @@ from drivers.motion import AxisSettings, AxisState, Bounds
 from drivers.ports import PortDefaults
 from drivers.ports.serial import SerialSettings
 from drivers.settings import Identity, LineSettings
-from mktl.controllers import TurnKind
-from mktl.errors import BadValue, DeviceRefused, ProtocolMismatch
+from mktl.errors import BadValue, DeviceRefused, ProtocolMismatch, WrongDevice
 
 __all__ = ["Zaber", "ZaberState"]
 
@@ -41,13 +42,16 @@ Read = TypeVar("Read")
 
 _IDENTITY_NUMBER = 0
 """Number of the message that asks who it is; no other one has it."""
+_CONFIRMED_S = 10.0
+"""So long, a device with our serial number is taken to be at its address still."""
 _RAW = re.compile(r"(?:(\d) )?(.*)")
 
 
 class Zaber(MotionController):
     """One device on a line; ``unit=N`` in the URL is its address, 1 if none is given.
 
-    Setting ``axes``: numbers of its axes, or a table for each; see ``docs/motion.md``.
+    Settings: ``axes``, numbers of its axes, or a table for each; see ``docs/motion.md``.
+    ``serial``, its serial number: no other device is spoken to, though it have its address.
 
     What moves an axis is in :attr:`motions`: ``stage.motion(1).move_to(2000)``; see
     :class:`drivers.motion.Motion` for what that raises. Arguments of the other methods are checked
@@ -55,7 +59,8 @@ class Zaber(MotionController):
 
     - LinkDown, DeviceTimeout, DeviceLost: see :meth:`drivers.line.Line.exchange`;
     - DeviceRefused: the device rejected it; with its word, explained;
-    - ProtocolMismatch: the reply is not one to what was asked, or its check sum is wrong.
+    - ProtocolMismatch: the reply is not one to what was asked, or its check sum is wrong;
+    - WrongDevice: a device with another serial number has the address.
     """
 
     driver_name: ClassVar[str] = "zaber"
@@ -70,6 +75,7 @@ class Zaber(MotionController):
         unsolicited=(re.compile(r"[!#].*", re.DOTALL),),
         timeout_s=0.5,
     )
+    driver_settings: ClassVar[tuple[str, ...]] = (*MotionController.driver_settings, "serial")
     axes_exist: ClassVar[range] = range(1, 10)
     # Where an encoder gives the position, it is never still to the microstep.
     axis_defaults: ClassVar[AxisSettings] = AxisSettings(
@@ -92,7 +98,7 @@ class Zaber(MotionController):
 
         Args:
             url: Where it is, and its address: ``serial:///dev/ttyUSB0?unit=2``.
-            settings: As for all controllers, and ``axes``.
+            settings: As for all controllers, ``axes``, and ``serial``.
 
         Raises:
             ConfigurationError: the URL or a setting is not valid.
@@ -103,16 +109,20 @@ class Zaber(MotionController):
         self._with_check_sum = False
         self._device_limits: dict[int, Bounds] = {}
         self._referenced: dict[int, bool] = {}
+        self._serial: int | None = None
+        self._confirmed_at = 0.0
         super().__init__(url, **settings)
 
     def line_settings(self, settings: dict[str, Any]) -> LineSettings:
-        """Check the settings, and ask the device at our address who it is.
+        """Check the settings, and ask the device at our address whether it is there, or the one.
 
         Raises:
             ConfigurationError: a setting is not valid.
         """
-        ask = lines.message(self.address, 0, _IDENTITY_NUMBER, "get device.id")
-        pattern = rf"@{self.address:02d} 0 0?0 OK (IDLE|BUSY) \S\S \d+(:[0-9A-Fa-f]{{2}})?"
+        serial = self._serial = za.checked_serial(settings.pop("serial", None))
+        query, number = ("device.id", r"\d+") if serial is None else ("system.serial", serial)
+        ask = lines.message(self.address, 0, _IDENTITY_NUMBER, f"get {query}")
+        pattern = rf"@{self.address:02d} 0 0?0 OK (IDLE|BUSY) \S\S {number}(:[0-9A-Fa-f]{{2}})?"
         checked = super().line_settings(settings)
         return replace(checked, identity=Identity(ask, re.compile(pattern)))
 
@@ -123,13 +133,14 @@ class Zaber(MotionController):
 
     # --- the axes ---------------------------------------------------------------------------------
 
-    def axis(self, number: int) -> _Axis:
+    def axis(self, number: int) -> ZaberAxis:
         """Return the axis, as the common part of motion takes it."""
-        return _Axis(self, number)
+        return ZaberAxis(self, number)
 
     def state(self, number: int) -> ZaberState:
         """Return position and flags of an axis. Source: sheet, ``get pos``, ``warnings``."""
         with self.turn():
+            self.confirm(within_s=_CONFIRMED_S)
             reply = self._ask(number, "get pos")
             steps = self._read(reply, za.to_int)
             flags = self.flags(number) if reply.flag else ()
@@ -192,7 +203,7 @@ class Zaber(MotionController):
                 f"{flag}, {za.FLAGS[flag]}" for flag in za.UNHOMED if flag in state.flags
             )
 
-        self.motion(number).home(partial(self.command, number, "home"), finish, asked_at)
+        self.motion(number).home(partial(self.begin, number, "home"), finish, asked_at)
 
     def emergency_stop(self, number: int, asked_at: float | None = None) -> None:
         """Stop an axis without a ramp. Source: sheet, ``estop``."""
@@ -230,6 +241,34 @@ class Zaber(MotionController):
         """
         return self._ask(axis, text).data
 
+    def begin(self, axis: int, text: str) -> None:
+        """Send *text*, which moves an axis of the device that is meant, and of no other."""
+        with self.turn():
+            self.confirm()
+            self.command(axis, text)
+
+    def confirm(self, *, within_s: float = 0.0) -> None:
+        """Make sure, if we know a serial number, that the device at our address has it.
+
+        Devices of a chain get other addresses while the link is up when somebody sends
+        ``renumber``. Source: sheet, ``get system.serial``.
+
+        Args:
+            within_s: What was found so long ago still holds.
+
+        Raises:
+            WrongDevice: another one is there; the link is taken down.
+        """
+        if self._serial is None or time.monotonic() < self._confirmed_at + within_s:
+            return
+        with self.turn():
+            found = self._number(0, "get system.serial")
+            if found != self._serial:
+                text = f"serial number {found} answers, not {self._serial}"
+                self._line.reconnect(text)
+                raise WrongDevice(f"{self.label}: {text}; nothing else was sent")
+            self._confirmed_at = time.monotonic()
+
     def raw(self, text: str) -> str:
         """Send ``AXIS COMMAND``, or ``COMMAND`` to the device; address and check sum are added.
 
@@ -254,6 +293,7 @@ class Zaber(MotionController):
         """Have the device send alerts and check sums, and read its limits."""
         super().on_connect()
         self._with_check_sum = False
+        self._confirmed_at = time.monotonic()
         self._referenced.clear()
         self.alerts = self._can("set comm.alert 1")
         self._can("set comm.checksum 1")
@@ -334,41 +374,3 @@ class Zaber(MotionController):
             f"{self.label}: {asked}{came!r} came back: {error}; the line is put back in step "
             f"before anything else is sent"
         )
-
-
-class _Axis:
-    """One axis, as the common part of motion takes it."""
-
-    def __init__(self, device: Zaber, number: int) -> None:
-        self._device = device
-        self._number = number
-
-    @property
-    def label(self) -> str:
-        return f"{self._device.label}, axis {self._number}"
-
-    @property
-    def period_s(self) -> float:
-        return self._device.period_with_alerts_s if self._device.alerts else self._device.period_s
-
-    def turn(self) -> contextlib.AbstractContextManager[None]:
-        return self._device.turn()
-
-    def prioritised(self, kind: TurnKind) -> contextlib.AbstractContextManager[None]:
-        return self._device.prioritised(kind)
-
-    def state(self) -> ZaberState:
-        return self._device.state(self._number)
-
-    def bounds(self) -> Iterable[Bounds]:
-        return self._device.known_limits(self._number)
-
-    def move_time_s(self, distance: int) -> float | None:
-        speed = self._device.steps_per_s(self._number)
-        return distance / speed if speed > 0 else None
-
-    def start(self, steps: int) -> None:
-        self._device.command(self._number, f"move abs {steps}")
-
-    def halt(self) -> None:
-        self._device.command(self._number, "stop")

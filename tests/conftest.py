@@ -12,6 +12,7 @@ import pytest
 
 import mktl
 from tests._support import free_udp_port, leaks, ports
+from tests._support.state import State
 
 # How fast the machine is decides no test; a test that hangs meets the timeout of pytest.
 hypothesis.settings.register_profile(
@@ -35,12 +36,15 @@ def _no_leaked_files() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test whose threads or child processes outlive it."""
-    before = leaks.Snapshot()
+    """Fail a test whose threads, child processes or open places outlive it.
+
+    So does what it has changed in this process: another test would find it, in another order.
+    """
+    before, state = leaks.Snapshot(), State()
     yield
-    if request.node.get_closest_marker("leaks_threads"):
-        return
-    leaked = before.leaked()
+    leaked = state.changes()
+    if not request.node.get_closest_marker("leaks_threads"):
+        leaked += before.leaked()
     if leaked:
         pytest.fail("left behind by this test:\n" + "\n".join(leaked), pytrace=False)
 

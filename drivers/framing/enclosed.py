@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from drivers.framing.terminator import TerminatedReplies
+from mktl.errors import ProtocolMismatch
 
 __all__ = ["EnclosedReplies"]
 
@@ -21,7 +22,12 @@ class EnclosedReplies(TerminatedReplies):
         super().__init__(b"\n", limit=limit)
 
     def next_reply(self) -> bytes | None:
-        """Return the oldest complete reply; ``None`` means that more bytes are needed."""
+        """Return the oldest complete reply; ``None`` means that more bytes are needed.
+
+        Raises:
+            ProtocolMismatch: more than the limit came without the end of a reply, whose lines all
+                have an end of their own; the buffer is empty again.
+        """
         lines, complete, rest = self._buffer.partition(b"\n")
         first = lines.rstrip(b"\r ")
         if not complete:
@@ -33,9 +39,17 @@ class EnclosedReplies(TerminatedReplies):
         while True:
             line, complete, rest = rest.partition(b"\n")
             if not complete:
+                self._refuse_endless()
                 return None
             line = line.rstrip(b"\r ")
             if line == self.mark:
                 self._buffer = rest
                 return b"\n".join(filter(None, taken))
             taken.append(line)
+
+    def _refuse_endless(self) -> None:
+        if len(self._buffer) > self._limit:
+            raise ProtocolMismatch(
+                f"more than {self._limit} bytes came without a line {self.mark.decode()!r} alone; "
+                f"they begin with {self.clear()[:40]!r}"
+            )

@@ -204,5 +204,9 @@ class RtuFraming:
         """Return where the CRC first fits, for functions that we know nothing of."""
         if function != self._function or len(self._buffer) > _RTU_LONGEST:
             raise ProtocolMismatch(f"{self.clear()[:40].hex(' ')} came back: no frame that we know")
-        ends = range(_RTU_SHORTEST, len(self._buffer) + 1)
-        return next((end for end in ends if crc16(self._buffer[:end]) == 0), None)
+        crc = crc16(self._buffer[: _RTU_SHORTEST - 1])
+        for end in range(_RTU_SHORTEST, len(self._buffer) + 1):
+            crc = crc16(self._buffer[end - 1 : end], crc)
+            if crc == 0:
+                return end
+        return None

@@ -34,6 +34,8 @@ _SCPI_NO_NUMBER = 9.9e37
 _ANY = r"[^\r\n]"
 _GOES_ON = r"(?![0-9.,+\-]|[eE](?![A-Za-z]))"
 """What follows a number at once must not look as if it were a part of it."""
+_GOES_ON_BEHIND_BLANKS = r"(?![0-9.,]|[+\-][ \t]*[0-9.,]|[eE][+\-]?[0-9])"
+"""Nor what follows behind blanks: 1 234, 0 -5 and 1.5 E-3 are no 1, no 0, and no 1.5."""
 
 
 class NoMatch(ValueError):
@@ -141,7 +143,8 @@ class Pattern:
     def _regex(self) -> str:
         pieces: list[str] = []
         fields = 0
-        for part, follows in zip(self._parts, [*self._parts[1:], Part()], strict=True):
+        followers = [*self._parts, Part()][1:]
+        for part, follows in zip(self._parts, followers, strict=True):
             if part.name is None:
                 pieces.append(re.escape(part.literal))
             else:
@@ -177,7 +180,7 @@ def _behind_number(follows: Part) -> str:
     if follows.width is not None:
         blanks = ""
     if follows.code in "sw":
-        return rf"{_GOES_ON}{blanks}(?![0-9.,])"
+        return f"{_GOES_ON}{blanks}{_GOES_ON_BEHIND_BLANKS}"
     return rf"(?=[ \t+\-]){blanks}"
 
 

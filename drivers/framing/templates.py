@@ -51,12 +51,18 @@ class Template:
 
     @property
     def regex(self) -> re.Pattern[str]:
-        """What a message made of it looks like."""
-        return re.compile(
-            "".join(
-                re.escape(part.literal) if part.name is None else "(.*)" for part in self._parts
-            )
-        )
+        """What a message made of it looks like; no text takes long to be matched with it."""
+        head, after = "", list[str]()
+        for part in self._parts:
+            if part.name is not None:
+                after.append("")
+            elif after:
+                after[-1] += re.escape(part.literal)
+            else:
+                head += re.escape(part.literal)
+        # A field ends where what follows it comes first; for the last one that is the end.
+        fields = [f"(?>.*?{literal})" for literal in after[:-1]]
+        return re.compile("".join((head, *fields, *(f".*{literal}" for literal in after[-1:]))))
 
     def render(self, values: Mapping[str, float | str]) -> tuple[str, dict[str, str]]:
         """Return the message with *values* in it, and the text of each of them.

@@ -9,6 +9,8 @@ processes
     start to end. ``process_alive``.
 leaks
     What a test left behind: threads, child processes.
+state
+    What a test left otherwise in this process: places that are open, globals, signals, limits.
 """
 
 from tests._support.ports import free_tcp_port, free_udp_port

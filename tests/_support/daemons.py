@@ -69,12 +69,13 @@ def raw_client(daemon: mktl.Daemon) -> Iterator[RawClient]:
 
 
 DAEMON = """
-import importlib.util, signal, sys, threading
+import importlib.util, os, signal, sys
 
 import mktl
 
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
+# Not an Event: its set() would wait for ever if the signal came as its wait() holds the lock.
+heard, tell = os.pipe()
+signal.signal(signal.SIGTERM, lambda *_: os.write(tell, b"."))
 daemon_class = mktl.Daemon
 if {module!r}:
     spec = importlib.util.spec_from_file_location("author", {module!r})
@@ -89,7 +90,7 @@ except mktl.MktlError as error:
     print(f"refused: {{type(error).__name__}}: {{error}}", flush=True)
     sys.exit(3)
 print("ports", *daemon.ports, flush=True)
-stop.wait()
+os.read(heard, 1)
 daemon.stop()
 """
 

@@ -403,8 +403,12 @@ def test_an_order_that_must_not_be_repeated_is_not_taken_for_done_because_it_was
 def test_a_write_of_which_nothing_is_known_says_so():
     with fake() as device, opened(device.url_of()) as plc:
         device.answer_pdu = lambda unit, pdu: None
-        with pytest.raises(DeviceTimeout, match=r"may or may not.*could not be read back"):
+        with pytest.raises(
+            DeviceTimeout, match=r"may or may not.*could not be read back"
+        ) as raised:
             setpoint(plc).write(77)
+        # It was: only the reading was not.
+        assert "nothing was sent" not in str(raised.value)
 
 
 def test_nobody_comes_between_the_reading_and_the_writing_of_a_part():

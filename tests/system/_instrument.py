@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mktl
+from simulators.cli import main as marksim
 from simulators.serve import Simulator
 from tests._support import run_cli, running, wait_until
 
@@ -36,11 +38,13 @@ def link_is(store: mktl.Store, controller: str, state: str, timeout_s: float = 2
 
 
 def control(twin: Simulator, *words: str) -> str:
-    """Run ``marksim ctl`` on *twin*, and return what it prints."""
+    """Have ``marksim ctl`` speak to *twin*, without a process, and return what it prints."""
     host, port = twin.control_address
-    done = run_cli("marksim", "ctl", f"{host}:{port}", *words)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        status = marksim(["ctl", f"{host}:{port}", *words])
+    assert status == 0, out.getvalue()
+    return out.getvalue()
 
 
 def mark(*words: str) -> str:

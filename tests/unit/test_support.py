@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from drivers.watlow_f4 import WatlowF4
+from mktl import config, errors
 from tests._support import (
     Child,
     free_tcp_port,
@@ -22,6 +25,7 @@ from tests._support import (
     running,
     wait_until,
 )
+from tests._support.state import State
 
 IGNORES_SIGTERM = """
 import signal, time
@@ -34,6 +38,7 @@ import subprocess, sys
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 print("child", child.pid)
 """
+QUIET = "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL"
 WAITS = "import time; print('ready'); time.sleep(60)"
 
 
@@ -97,7 +102,7 @@ def test_a_broadcast_of_the_test_network_arrives_on_this_machine():
 def test_a_child_is_ready_when_it_says_so_and_gone_afterwards():
     with running(["-c", WAITS], ready="^ready$") as child:
         assert child.returncode is None
-        assert child.stdout_text == "ready\n"
+        wait_until(lambda: child.stdout_text == "ready\n")  # which may come in two pieces
     assert child.returncode == -signal.SIGTERM
     assert not process_alive(child.pid)
 
@@ -139,9 +144,10 @@ def test_a_child_that_ignores_sigterm_is_killed_and_reported():
 
 
 def test_a_child_that_leaves_processes_behind_is_reported_and_they_are_killed():
+    code = LEAVES_A_CHILD.replace("])", f"], {QUIET})")
     with (
         pytest.raises(AssertionError, match="left processes behind"),
-        running(["-c", LEAVES_A_CHILD], ready="child") as child,
+        running(["-c", code], ready="child") as child,
     ):
         grandchild = int(child.wait_for(r"child (\d+)").group(1))
     wait_until(lambda: not process_alive(grandchild), what="the grandchild ends")
@@ -197,16 +203,52 @@ def test_a_leaked_child_is_described_and_killed():
 
 def test_an_orphan_of_a_child_is_found_too():
     before = leaks.Snapshot()
-    quiet = "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL"
-    code = LEAVES_A_CHILD.replace("])", f"], start_new_session=True, {quiet})")
+    code = LEAVES_A_CHILD.replace("])", f"], start_new_session=True, {QUIET})")
     orphan = int(run_cli("-c", code).stdout.split()[1])
     leaked = before.leaked(grace_s=0.05)
     assert str(orphan) in leaked[0]
     wait_until(lambda: not process_alive(orphan))
 
 
+def test_a_place_that_a_controller_still_holds_is_named_and_given_up():
+    before = State()
+    forgotten = WatlowF4("modbus+rtu:///dev/null?unit=3")
+    opened = WatlowF4.open("modbus+tcp://127.0.0.1:1")
+    assert before.changes() == [
+        "tcp://127.0.0.1:1?unit=1 is still held by a controller: close it (drivers.base.OPEN)",
+        "serial:///dev/null is still held by a controller: close it (drivers._bus.BUSES)",
+        "tcp://127.0.0.1:1 is still held by a controller: close it (drivers._bus.BUSES)",
+    ]
+    assert before.changes() == []
+    forgotten.close()
+    opened.close()
+
+
+def test_what_a_test_leaves_otherwise_in_the_process_is_named(monkeypatch, tmp_path):
+    before = State()
+    assert before.changes() == []
+    with monkeypatch.context() as here:
+        here.setattr(config, "_home", tmp_path)
+        here.setitem(errors._BY_WIRE_TYPE, "Toasted", errors.MktlError)
+        here.setenv("LEFT_BEHIND", "1")
+        here.chdir(tmp_path)
+        logging.getLogger("drivers.link").setLevel("DEBUG")
+        handler = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        found = "\n".join(before.changes())
+        signal.signal(signal.SIGTERM, handler)
+        logging.getLogger("drivers.link").setLevel("NOTSET")
+    assert f"mktl.config._home is PosixPath('{tmp_path}'), and was None" in found
+    assert "mktl.errors._BY_WIRE_TYPE is " in found
+    assert "the environment is " in found
+    assert f"the working directory is '{tmp_path}'" in found
+    assert "loggers of ours is {'drivers.link': (10," in found
+    assert "the handler of SIGTERM is " in found
+    assert before.changes() == []
+
+
 LEAKY = """
 import threading, pytest
+from drivers.watlow_f4 import WatlowF4
 from hypothesis import given, strategies
 
 @given(strategies.integers())
@@ -221,6 +263,9 @@ def release():
 def test_leaks(release):
     threading.Thread(target=release.wait, name="stray", daemon=True).start()
 
+def test_holds():
+    WatlowF4("modbus+rtu:///dev/null")
+
 def test_thread_dies():
     thread = threading.Thread(target=lambda: 1 / 0)
     thread.start()
@@ -228,6 +273,7 @@ def test_thread_dies():
 """
 
 
+@pytest.mark.timeout(120)
 def test_the_session_fails_on_a_stray_thread_and_on_an_exception_in_a_thread(tmp_path):
     root = Path(__file__).resolve().parents[2]
     leaky = tmp_path / "leaky"  # not "tests", which would stand before the package of that name
@@ -236,8 +282,9 @@ def test_the_session_fails_on_a_stray_thread_and_on_an_exception_in_a_thread(tmp
     (leaky / "test_leaky.py").write_text(LEAKY)
     options = ["-c", root / "pyproject.toml", "--rootdir", tmp_path, "-p", "no:randomly", "-q"]
     path = {"PYTHONPATH": str(root)}
-    done = run_cli("-m", "pytest", *options, leaky, env=path, cwd=tmp_path)
+    done = run_cli("-m", "pytest", *options, leaky, env=path, cwd=tmp_path, timeout_s=100)
     assert done.returncode == 1
     assert "thread 'stray', now at:" in done.stdout
     assert "PytestUnhandledThreadExceptionWarning" in done.stdout
-    assert "1 failed, 2 passed, 1 error" in done.stdout
+    assert "serial:///dev/null is still held by a controller" in done.stdout
+    assert "1 failed, 3 passed, 2 errors" in done.stdout

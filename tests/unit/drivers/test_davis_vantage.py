@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 import random
 from collections.abc import Iterator
 from datetime import datetime
@@ -232,18 +234,18 @@ def test_a_stream_that_is_at_its_end_begins_anew(device):
         assert not [value for value in temperatures if isinstance(value, Exception)]
 
 
-def test_a_stream_that_dries_up_is_no_value_and_begins_anew(device):
-    with opened(device, silence_s=3) as station:
+def test_a_stream_that_dries_up_is_no_value_and_begins_anew(net):
+    with opened(net, silence_s=3) as station:
         temperatures = heard(station, "temperature.outside")["temperature.outside"]
         wait_until(lambda: temperatures)
-        device.answers[b"LOOP"] = b"\x06"
-        device.sleep()
+        net.answers[b"LOOP"] = b"\x06"
+        net.sleep()
         wait_until(lambda: isinstance(temperatures[-1], InvalidReading))
         assert "no whole packet came for 3 s" in str(temperatures[-1])
         with pytest.raises(DeviceTimeout, match=r"no whole packet came for \d"):
             station.outside_temperature_c()
-        assert device.told(b"LOOP 200") > 2
-        del device.answers[b"LOOP"]
+        assert net.told(b"LOOP 200") > 2
+        del net.answers[b"LOOP"]
         wait_until(lambda: temperatures[-1] == pytest.approx(10))
         assert station.outside_temperature_c() == pytest.approx(10)
 
@@ -341,7 +343,7 @@ def test_of_a_damaged_packet_no_number_is_told_and_the_next_one_is_heard(device,
     device.packets = itertools.cycle([packet(), wrong, packet(outside_t=320)])
     with opened(device) as station:
         temperatures = heard(station, "temperature.outside")["temperature.outside"]
-        wait_until(lambda: len(temperatures) > 20)
+        wait_until(lambda: len(temperatures) > 9)
         assert {round(value, 6) for value in temperatures} == {10, 0}
         assert station.damage.count > 3
         assert device.told(b"LOOP 200") == 1
@@ -360,7 +362,7 @@ def test_a_sensor_that_says_nonsense_all_the_time_takes_only_its_own_value(net):
 FIELDS = ("rain.year", "temperature.outside", "pressure", "humidity.outside", "wind.speed", "solar")
 
 
-def day_of_weather(count: int) -> list[bytes]:
+def weather_of(count: int) -> list[bytes]:
     """Return packets in which each value follows from the number of the packet."""
     return [
         packet(
@@ -386,16 +388,16 @@ def true_values(n: int) -> tuple[float, ...]:
     )
 
 
-def test_a_day_of_stream_with_a_byte_in_a_thousand_corrupted_gives_no_corrupted_number(net):
-    count = 43200  # every 2 s
+def test_a_stream_with_a_byte_in_a_thousand_corrupted_gives_no_corrupted_number(net):
+    count = 14400  # those of eight hours
     chance = random.Random(20260731)
-    sent = b"".join(day_of_weather(count))
+    sent = b"".join(weather_of(count))
     stream = bytearray(sent)
     places = {chance.randrange(len(stream)) for _ in range(len(stream) // 1000)}
     for place in places:
         stream[place] ^= chance.randrange(1, 256)
     whole = [n for n in range(count) if stream[n * 99 : n * 99 + 99] == sent[n * 99 : n * 99 + 99]]
-    assert count * 0.89 < len(whole) < count * 0.92
+    assert count * 0.88 < len(whole) < count * 0.93
 
     class AllDay(QuickVantage):
         packets_at_once = 65000
@@ -411,9 +413,9 @@ def test_a_day_of_stream_with_a_byte_in_a_thousand_corrupted_gives_no_corrupted_
         assert numbers == whole
         for index, n in enumerate(numbers):
             values = tuple(told[field][index] for field in FIELDS)
-            assert values == pytest.approx(true_values(n)), n
+            assert all(map(math.isclose, values, true_values(n))), n
         assert net.told(b"LOOP 65000") == 1
-        assert station.damage.count > 3000
+        assert station.damage.count > 1000
 
 
 # --- what is asked --------------------------------------------------------------------------------
@@ -525,7 +527,13 @@ def test_a_late_answer_is_not_taken_for_the_next_one(net):
         with pytest.raises(DeviceTimeout):
             station.firmware()
         net.say(b"\n\rOK\n\r9.99\n\r")
-        assert station.firmware_date() == "Sep 29 2009"
+
+        def date() -> str | None:
+            # Where it comes while the line finds out who is there, the link is made anew first.
+            with contextlib.suppress(LinkDown):
+                return station.firmware_date()
+
+        assert wait_until(date) == "Sep 29 2009"
 
 
 def test_another_station_is_the_wrong_device(net):

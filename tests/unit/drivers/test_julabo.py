@@ -390,8 +390,8 @@ def test_a_restore_command_that_is_refused_keeps_the_link_down(unit):
     unit.state = MANUAL
     with opened(unit, restore=["out_sp_00 15.5"]) as chiller:
         chiller.start()
-        wait_until(lambda: "remote mode only" in chiller.status().error)
-        assert chiller.status().state == "Down"
+        wait_until(lambda: chiller.status().state == "Down")
+        assert "remote mode only" in chiller.status().error
 
 
 @pytest.mark.parametrize(

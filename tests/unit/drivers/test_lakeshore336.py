@@ -256,8 +256,8 @@ def test_a_restore_command_that_is_refused_keeps_the_link_down(fake, instrument)
     instrument.refused = {"RAMP 1,1,500": 16}
     with LakeShore336.open(fake.url, restore=["RAMP 1,1,500"]) as tc:
         tc.start()
-        wait_until(lambda: "execution error" in tc.status().error)
-        assert tc.status().state == "Down"
+        wait_until(lambda: tc.status().state == "Down")
+        assert "execution error" in tc.status().error
 
 
 @pytest.mark.parametrize(("setup", "sent"), [(KELVIN, "SETP 1,80.5"), (CELSIUS, "SETP 1,-192.65")])

@@ -312,6 +312,17 @@ def test_what_was_told_in_a_turn_may_have_been_carried_out_where_a_query_after_i
         assert "may or may not" not in str(caught.value)
 
 
+@pytest.mark.parametrize("query", [True, False])
+def test_what_was_told_in_a_turn_is_not_denied_where_the_link_is_lost_after_it(query):
+    with device(answer_with_name) as fake, line_to(fake.url) as line:
+        with pytest.raises(LinkDown) as caught, line.turn():
+            line.exchange(b"first\n", query=query)
+            line.reconnect("somebody stumbled over the cable")
+            line.exchange(b"second\n", query=True)
+        assert ("sent before in this turn may or may not" in str(caught.value)) is not query
+        assert bool(re.search("nothing (more )?was sent", str(caught.value))) is query
+
+
 def test_settings_without_identity_reopen_a_line_in_doubt():
     with (
         device(lambda m: None if m == "silence" else answer_with_name(m)) as fake,

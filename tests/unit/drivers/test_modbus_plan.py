@@ -95,12 +95,12 @@ def allowed(block: range, wanted: list[Span], limits: Limits) -> bool:
 
 
 def fewest(left: list[Span], wanted: list[Span], limits: Limits) -> int:
-    """Try every end for the read of the first value that is left."""
+    """Try every end that a read of the first value that is left can have: that of a value."""
     if not left:
         return 0
     first = min(left)
     best = len(left)
-    for end in range(first.end, 60):
+    for end in sorted({s.end for s in left if s.end >= first.end}):
         if allowed(range(first.start, end), wanted, limits):
             rest = [s for s in left if not (first.start <= s.start and s.end <= end)]
             best = min(best, 1 + fewest(rest, wanted, limits))

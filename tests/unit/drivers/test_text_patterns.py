@@ -123,6 +123,10 @@ def test_several_numbers_are_those_between_the_literals_or_none_at_all(pieces, b
 @example("1 234.5", "m")
 @example("1.5e-", "V")
 @example("0\t-", "")
+@example("0 -5", "")
+@example("10 - 20", "V")
+@example("1.5 E-3", "V")
+@example("12.5 E", "")
 def test_a_number_with_text_behind_it_is_the_whole_number(noise, unit):
     text = noise + unit
     for pattern in ("{value:g}{rest:s}", "{value:d}{rest:s}", "{value:g}{rest:w}"):
@@ -136,9 +140,23 @@ def test_a_number_with_text_behind_it_is_the_whole_number(noise, unit):
         assert isinstance(rest, str)
         number = text.rstrip()[: len(text.rstrip()) - len(rest.rstrip())]
         assert plainly(number, STRICT) == found["value"]
-        # Behind a blank, a sign or an E begins something else.
-        goes_on = r"[0-9.,]" if number != number.rstrip() else r"[0-9.,+-]|[eE]([0-9+-]|$)"
-        assert not re.match(goes_on, rest)
+        # Behind a blank, a sign or an E without a digit begins something else.
+        behind = r"[0-9.,]|[+-][ \t]*[0-9.,]|[eE][+-]?[0-9]"
+        at_once = r"[0-9.,+-]|[eE]([0-9+-]|$)"
+        assert not re.match(behind if number != number.rstrip() else at_once, rest)
+
+
+@pytest.mark.parametrize("text", ["0 -5", "0 +5", "0\t-.5", "10 - 20", "1 234", "1.5 E-3", "2 e5"])
+def test_a_number_that_may_go_on_behind_a_blank_is_none(text):
+    with pytest.raises(NoMatch):
+        Pattern("{value:g}{rest:s}").match(text)
+
+
+def test_a_sign_or_an_e_behind_a_blank_may_be_a_text_of_its_own():
+    pattern = Pattern("{value:g}{rest:s}")
+    for text, value, rest in (("12.5 E", 12.5, "E"), ("0 -", 0, "-"), ("3 Ende", 3, "Ende")):
+        assert pattern.match(text) == {"value": value, "rest": rest}
+    assert Pattern("{value:g} {rest:s}").match("0 -5") == {"value": 0, "rest": "-5"}
 
 
 @given(NOISE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 import threading
 from collections.abc import Iterator
@@ -11,7 +13,13 @@ import pytest
 
 from drivers.controller import Controller
 from drivers.settings import Identity, LineSettings
-from mktl.errors import ConfigurationError, DeviceError, DeviceTimeout, LinkDown
+from mktl.errors import (
+    ConfigurationError,
+    DeviceError,
+    DeviceTimeout,
+    LinkDown,
+    ProtocolMismatch,
+)
 from tests._support import wait_until
 from tests.unit.drivers.fakes import FakeDevice, device
 
@@ -178,3 +186,78 @@ def test_the_last_unit_closes_the_line(fake):
     again.wait_until_up()
     assert fake.connections == 2
     again.close()
+
+
+class Plain(Controller):
+    """A gauge that cannot be asked who it is: nothing but its readings shows that it is there."""
+
+    driver_name = "plain"
+    line_defaults = LineSettings(
+        reply_end=b"\r\n",
+        timeout_s=0.05,
+        quiet_s=0.02,
+        retry_first_s=0.05,
+        retry_longest_s=60.0,
+        steady_s=0.0,
+    )
+
+    def value(self) -> float:
+        with self.turn():
+            text = f"{self.unit} PR"
+            reply = self.ask(text)
+            with self._understanding(text, reply):
+                return float(reply.removeprefix(f"{self.unit} "))
+
+
+def plain(fake: FakeDevice, number: int) -> Plain:
+    return Plain.open(f"{fake.url}?unit={number}", name=f"p{number}")
+
+
+def next_try_s(gauge: Plain) -> float:
+    """Return how long a gauge is left alone; it is read all the time."""
+    with contextlib.suppress(DeviceError):
+        gauge.value()
+    found = re.search(r"next try in ([\d.]+) s", gauge.status().error)
+    return float(found[1]) if found else 0.0
+
+
+@pytest.mark.parametrize("answer", [None, b"2 nonsense\r\n", b"one\r\ntwo\r\n"])
+def test_a_unit_that_is_of_no_use_is_left_alone_for_longer_and_longer(fake, answer):
+    good = b"1 5\r\n"
+    fake.answer = lambda message: good if message.startswith("1") else answer
+    with plain(fake, 1) as one, plain(fake, 2) as two:
+        one.wait_until_up()
+        two.wait_until_up()
+        # It comes up each time that the line is quiet, which is no reason to begin anew.
+        wait_until(lambda: next_try_s(two) > 0.4)
+        assert ("make no sense" in two.status().error) is (answer == b"2 nonsense\r\n")
+        asked = fake.received.count("2 PR")
+        for _n in range(20):
+            assert one.value() == 5
+        assert fake.received.count("2 PR") <= asked + 2
+        assert fake.connections == 1
+
+
+def test_a_unit_that_made_sense_for_a_while_is_asked_again_soon(fake):
+    fake.answer = lambda message: None if silent else b"2 5\r\n"
+    silent = True
+    with plain(fake, 2) as two:
+        wait_until(lambda: next_try_s(two) > 0.4)
+        silent = False
+        wait_until(lambda: next_try_s(two) == 0.0 and two.status().state == "Up")
+        assert two.value() == 5
+        silent = True
+        wait_until(lambda: two.status().state == "Down" or next_try_s(two) > 0)
+        assert next_try_s(two) < 0.4
+
+
+def test_an_answer_that_is_nonsense_once_is_no_reason_to_leave_a_unit_alone(fake):
+    answers = itertools.cycle([b"2 5\r\n", b"2 nonsense\r\n"])
+    fake.answer = lambda message: next(answers)
+    with plain(fake, 2) as two:
+        two.wait_until_up()
+        for _n in range(4):
+            assert two.value() == 5
+            with pytest.raises(ProtocolMismatch, match="nonsense"):
+                two.value()
+        assert two.status().state == "Up"

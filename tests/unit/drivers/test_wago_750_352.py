@@ -456,8 +456,8 @@ def test_settings_that_cannot_be_are_refused(settings, says):
 
 
 def test_the_port_is_502_and_the_unit_1_where_nobody_says_otherwise():
-    driver = Wago750352("modbus+tcp://192.168.10.30")
-    assert driver.place == "tcp://192.168.10.30:502?unit=1"
+    with Wago750352("modbus+tcp://192.168.10.30") as driver:
+        assert driver.place == "tcp://192.168.10.30:502?unit=1"
 
 
 # --- channels, restore, faults --------------------------------------------------------------------

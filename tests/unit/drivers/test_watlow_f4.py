@@ -421,9 +421,9 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(chamber, twin, call):
 
 
 def test_it_speaks_19200_8n1_to_unit_1_where_nobody_says_otherwise():
-    driver = WatlowF4("modbus+rtu:///dev/null")
-    assert driver._line.url == "serial:///dev/null?baud=19200&bits=8&parity=none&stop=1"
-    assert driver.unit == 1
+    with WatlowF4("modbus+rtu:///dev/null") as driver:
+        assert driver._line.url == "serial:///dev/null?baud=19200&bits=8&parity=none&stop=1"
+        assert driver.unit == 1
 
 
 def test_another_device_on_the_line_is_named():

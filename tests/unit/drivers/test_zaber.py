@@ -15,6 +15,7 @@ from drivers.framing.zaber import Alert, Info, ZaberReplies, message, to_reply, 
 from drivers.zaber import Zaber
 from mktl.errors import (
     BadValue,
+    ConfigurationError,
     DeviceError,
     DeviceLost,
     DeviceRefused,
@@ -22,6 +23,7 @@ from mktl.errors import (
     MoveFailed,
     ProtocolMismatch,
     Stopped,
+    WrongDevice,
 )
 from tests._support import wait_until
 from tests.unit.drivers.motion_fakes import asking, failure
@@ -482,3 +484,58 @@ def test_the_page_names_every_channel(stage):
     for channel in stage.channels():
         path = channel.path
         assert f"`{path}`" in page or f"`{path.rpartition('.')[0]}.1`" in page, path
+
+
+# --- a serial number ------------------------------------------------------------------------------
+
+
+def test_a_device_with_another_serial_number_is_not_spoken_to(device):
+    with opened(device, serial=100002) as stage:
+        stage.start()
+        wait_until(lambda: stage.status().state == "Wrong device")
+        assert "OK IDLE -- 100001" in stage.status().error
+    with opened(device, unit=2, serial=100002) as other:
+        other.wait_until_up()
+        other.motion(1).move_to(50)
+        other.home(1)
+
+
+@pytest.mark.parametrize("moves", [lambda stage: stage.motion(1).move_to(50), lambda s: s.home(1)])
+def test_after_a_renumbering_no_other_device_is_moved(device, chain, moves):
+    with opened(device, serial=100001) as stage:
+        stage.wait_until_up()
+        chain.serials = {1: "100002", 2: "100001"}
+        with pytest.raises(WrongDevice, match=r"serial number 100002 answers, not 100001"):
+            moves(stage)
+        wait_until(lambda: stage.status().state == "Wrong device")
+        chain.serials = {1: "100001", 2: "100002"}
+        stage.wait_until_up()
+    assert not any("move" in one or "home" in one for one in chain.commands)
+
+
+def test_a_serial_number_is_looked_at_now_and_then_and_not_each_time(device, chain):
+    with opened(device, serial=100001) as stage:
+        stage.wait_until_up()
+        for _n in range(5):
+            assert stage.state(1).steps == 0
+        assert chain.commands.count("1 0 get system.serial") == 1
+        stage._confirmed_at -= 11  # so much later
+        chain.serials = {1: "100002"}
+        with pytest.raises(WrongDevice):
+            stage.state(1)
+        wait_until(lambda: stage.status().state == "Wrong device")
+
+
+def test_a_stop_is_for_whatever_moves_and_waits_for_no_serial_number(device, chain):
+    with opened(device, serial=100001) as stage:
+        stage.wait_until_up()
+        chain.serials = {1: "100002"}
+        stage.stop_all()
+        assert chain.commands[-1].startswith("1 ")
+        assert "1 0 stop" in chain.commands
+
+
+@pytest.mark.parametrize("serial", ["100001", 0, -5, True, 1.5])
+def test_what_is_no_serial_number_is_refused(serial):
+    with pytest.raises(ConfigurationError, match="serial must be a serial number, such as 73428"):
+        Zaber("tcp://127.0.0.1:1", serial=serial)

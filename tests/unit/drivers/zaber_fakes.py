@@ -22,7 +22,6 @@ class Chain:
         self.settings = {
             "device.id": "50952",
             "version": "7.38",
-            "system.serial": "123456",
             "limit.min": "0",
             "limit.max": "305381",
             "maxspeed": "163840",
@@ -31,6 +30,7 @@ class Chain:
         }
         self.at = {(address, axis): 0 for address in addresses for axis in (1, 2)}
         self.busy: set[tuple[int, int]] = set()
+        self.serials = {address: str(100000 + address) for address in addresses}
         self.flags: dict[tuple[int, int], list[str]] = {place: [] for place in self.at}
         self.rejected: dict[str, str] = {}
         self.silent: set[int] = set()
@@ -82,6 +82,8 @@ class Chain:
         return (obey((address, axis or 1), rest, axis) if word else None) or "0"
 
     def _get(self, place: tuple[int, int], name: str, _axis: int) -> str:
+        if name == "system.serial":
+            return self.serials[place[0]]
         return str(self.at[place]) if name == "pos" else self.settings.get(name, "BADCOMMAND")
 
     def _set(self, _place: tuple[int, int], rest: str, _axis: int) -> str | None:
