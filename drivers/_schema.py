@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from drivers._schema_access import ACCESS
 from drivers._schema_protocol import MODBUS_ITEM, MODBUS_SETTINGS, TEXT_ITEM, TEXT_SETTINGS
 from drivers._schema_words import (
     any_of,
     flag,
+    list_of,
     number,
     one_of,
     pair,
@@ -43,6 +45,15 @@ LINE_SETTINGS: dict[str, Any] = {
 NAME = r"^[A-Za-z0-9_:+-]+$"
 _TYPES = ("boolean", "bulk", "enumerated", "mask", "numeric", "numeric array", "string")
 
+
+def _level(name: str) -> dict[str, Any]:
+    states = {"type": ["string", "boolean", "integer"]}
+    return any_of(
+        pair(f"Outside of it, {name}; inf leaves a side open."),
+        {**list_of(states, f"States that are {name}."), "minItems": 1},
+    )
+
+
 DESCRIPTION: dict[str, Any] = {
     "description": text("What the item is, for people."),
     "type": one_of(_TYPES, "The type of its values."),
@@ -57,10 +68,11 @@ DESCRIPTION: dict[str, Any] = {
     "range": pair("What a SET may ask for, both ends included."),
     "limits": table(
         {
-            "warning": pair("Outside of it: a warning."),
-            "alarm": pair("Outside of it: an alarm."),
+            "warning": _level("a warning"),
+            "alarm": _level("an alarm"),
             "hysteresis": number("So far back inside before it ends.", minimum=0),
             "delay_s": number("So long outside before it begins.", minimum=0),
+            "latch": flag("Whether it stays until it is acknowledged."),
         },
         "When the value is a reason to worry.",
     ),
@@ -70,6 +82,7 @@ DESCRIPTION: dict[str, Any] = {
             "item": text("The item that it follows: a set-point."),
             "tolerance": number("How closely.", minimum=0),
             "within_s": number("How soon, in seconds.", minimum=0),
+            "latch": flag("Whether an alarm stays until it is acknowledged."),
         },
         "The item whose value this one has to follow.",
         required=("item",),
@@ -185,6 +198,7 @@ def schema() -> dict[str, Any]:
     instrument = {
         "store": {**name, "description": "The store that the items belong to."},
         "alias": {**name, "description": "The name of this daemon within the store."},
+        "access": ACCESS,
         "controllers": {
             **named,
             "description": "The devices: [controllers.NAME].",

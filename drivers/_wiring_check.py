@@ -9,12 +9,14 @@ from typing import Any
 
 from drivers._suggest import suggestion
 from drivers._trial import on_trial
+from drivers._wiring_access import check_access
 from drivers._wiring_controllers import ControllerCheck, Offer
 from drivers._wiring_items import (
     DESCRIPTION_KEYS,
     check_description,
     check_poll_s,
     check_settable,
+    check_tracks,
     checked_for_channel,
     checked_without_channel,
     described,
@@ -27,7 +29,7 @@ from mktl.errors import UnknownKey
 
 __all__ = ["PLAIN_KEYS", "TOP_KEYS", "Checker"]
 
-TOP_KEYS = ("store", "alias", "controllers", "items")
+TOP_KEYS = ("store", "alias", "access", "controllers", "items")
 _BOUND_KEYS = ("poll_s", "simulate", *DESCRIPTION_KEYS)
 _CHANNEL_KEYS = tuple(
     key for key in ("channel", *_BOUND_KEYS) if key not in ("type", "enumerators")
@@ -35,7 +37,6 @@ _CHANNEL_KEYS = tuple(
 PLAIN_KEYS = ("initial", "persist", *DESCRIPTION_KEYS)
 """Keys of an item that is bound to nothing."""
 _NAME = re.compile(r"[A-Za-z0-9_:+-]+")
-_NOT_WATCHED = ("limits", "deadband", "tracks")
 # What a daemon adds for each controller (design.md, "A controller"), later parts included.
 _STATUS_SUFFIXES = ("link", "error", "errors", "latency", "load", "raw", "trace", "traffic")
 _NO_NAME = "is not a name: letters, digits and _ - : + only"
@@ -69,8 +70,11 @@ class Checker:
                 for written, table in self._tables("items")
                 if (key := self._key(("items", written))) is not None
             )
+        self._check_tracks(items)
         specs = {name: offer.spec for name, offer in self._offers.items()}
-        return InstrumentFile(store, alias, specs, items, tuple(self.report.notes))
+        added = [f"{name}_{suffix}" for name in specs for suffix in _STATUS_SUFFIXES]
+        access = check_access(self.report, self._content.get("access", {}), items, added)
+        return InstrumentFile(store, alias, specs, items, tuple(self.report.notes), access)
 
     # --- names ------------------------------------------------------------------------------------
 
@@ -117,7 +121,6 @@ class Checker:
         path = ("items", written)
         self._not_reserved(path, key)
         check_poll_s(self.report, path, table)
-        self._note_what_is_not_watched(path, table)
         if "channel" in table:
             return key, self._channel_item(path, key, table)
         if "controller" in table:
@@ -275,11 +278,13 @@ class Checker:
         if key.startswith("_"):
             self.report.problem(path, "keys that begin with _ belong to the daemon itself")
 
-    def _note_what_is_not_watched(self, path: Path, table: Mapping[str, Any]) -> None:
-        found = [field for field in _NOT_WATCHED if field in table]
-        if not found:
-            return
-        text = f"{' and '.join(found)} are not watched yet: no alarm will come of it"
-        if found == ["deadband"]:
-            text = "deadband is not watched yet: every change is published"
-        self.report.note(path, text, at=(*path, found[0]))
+    def _check_tracks(self, items: Mapping[str, ItemSpec]) -> None:
+        for written, _table in self._tables("items"):
+            item = items.get(written.lower())
+            if item is not None and "tracks" in item.description:
+                path = ("items", written, "tracks")
+                check_tracks(self.report, path, item, items, self._is_reserved)
+
+    def _is_reserved(self, key: str) -> bool:
+        names = (name for name in self._offers if key.startswith(f"{name}_"))
+        return any(key[len(name) + 1 :] in _STATUS_SUFFIXES for name in names)

@@ -10,6 +10,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from drivers._driver_file import GENERIC, DriverFile, is_driver_file, read_driver_file
+from drivers._places import present_place
 from drivers._trial import takes
 from drivers._wiring_items import (
     DESCRIPTION_KEYS,
@@ -248,7 +249,7 @@ class ControllerCheck:
 
     def _one_place(self, path: Path, controller: ControllerBase) -> None:
         line = controller.place.partition("?")[0]
-        units = self._lines.setdefault(line, {})
+        units = self._lines.setdefault(present_place(line), {})
         unit, name = controller.unit, path[-1]
         if unit in units:
             of = "" if unit is None else f", unit {unit}"

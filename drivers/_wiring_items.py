@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from drivers._suggest import suggestion
 from drivers._wiring_report import Path, Report
 from drivers.base import BadItem, ControllerBase
 from drivers.channel import Channel
 from mktl.description import Description
 from mktl.errors import BadItemDescription, ConfigurationError
 
+if TYPE_CHECKING:
+    from drivers.wiring import ItemSpec
+
 __all__ = [
     "DESCRIPTION_KEYS",
     "check_description",
     "check_poll_s",
+    "check_tracks",
     "checked_for_channel",
     "checked_without_channel",
     "described",
@@ -116,8 +121,16 @@ def checked_without_channel(
 ) -> dict[str, Any]:
     """Check the description of an item whose channel is not known, which has been told already."""
     guessed = "enumerated" if "enumerators" in overrides else "numeric"
-    check_description(report, path, key, {"type": guessed, **overrides})
+    known = dict(overrides)
+    if guessed == "numeric" and _names_states(overrides.get("limits")):
+        del known["limits"]  # whether there are such states is not known
+    check_description(report, path, key, {"type": guessed, **known})
     return dict(overrides)
+
+
+def _names_states(limits: Any) -> bool:
+    levels = limits.values() if isinstance(limits, Mapping) else ()
+    return any(isinstance(one, str) for level in levels if isinstance(level, list) for one in level)
 
 
 def checked_for_channel(
@@ -141,6 +154,45 @@ def check_settable(
     """Find out whether the file promises that something can be set that cannot."""
     if overrides.get("settable") and channel.write is None:
         report.problem((*path, "settable"), f"channel {channel.path!r} cannot be set")
+
+
+def check_tracks(
+    report: Report,
+    path: Path,
+    item: ItemSpec,
+    items: Mapping[str, ItemSpec],
+    is_of_daemon: Callable[[str], bool],
+) -> None:
+    """Find out whether what *item* is to follow can be compared with it.
+
+    Args:
+        report: Told what is wrong.
+        path: Where that stands.
+        item: Whose description says what it follows.
+        items: All of the file.
+        is_of_daemon: Whether a daemon has an item with that key by itself.
+    """
+    tracks = item.description["tracks"]
+    target = tracks.get("item") if isinstance(tracks, Mapping) else None
+    if not isinstance(target, str) or report.has(path):
+        return
+    target = target.lower()
+    if target == item.key:
+        report.problem(path, "is the item itself")
+    elif target in items:
+        own, other = _stored_units(item), _stored_units(items[target])
+        if own and other and own != other:
+            report.problem(path, f"{target!r} is in {other}, and this in {own}")
+    elif not target.startswith("_") and not is_of_daemon(target):
+        near = suggestion(target, items)
+        hint = f"{near} Or" if near.startswith("did you mean") else "If it is no mistake,"
+        report.note(path, f"{target!r} is not in this file: {hint} another daemon has to have it")
+
+
+def _stored_units(item: ItemSpec) -> str:
+    units = item.description.get("units", "")
+    stored = units.get("") if isinstance(units, Mapping) else units
+    return stored if isinstance(stored, str) else ""
 
 
 def _is_within(bounds: Sequence[Any], own: Sequence[Any]) -> bool:

@@ -122,6 +122,8 @@ class InstrumentFile:
     """By key."""
     notes: tuple[Problem, ...] = ()
     """What is good, but not all that one would take it for: to be told by ``--check``."""
+    access: Mapping[str, Any] = field(default_factory=dict)
+    """Who may do what, as ``Daemon.describe_access`` returns it."""
 
     def open_controllers(self, urls: Mapping[str, str] | None = None) -> dict[str, ControllerBase]:
         """Open all controllers; they do not connect before they are started.

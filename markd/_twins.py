@@ -34,6 +34,9 @@ def start_twins(
     """
     import simulators
 
+    if not wiring.controllers:
+        _log.info("%s has no controllers: there is nothing to simulate", path)
+        return {}
     found = simulators.twins_of_file(path, besides=besides)
     for name in found.without:
         _say_what_to_do(wiring.controllers[name])

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from mktl import config, directory
+from mktl._ratelimit import RateLimitedLog
 from mktl.catalog import Block, Conflict, find_conflicts
 from mktl.errors import (
     BadMessage,
     BadName,
     BadValue,
     CatalogConflict,
+    HandshakeFailed,
     MktlError,
     NoAnswer,
     UnknownKey,
@@ -31,10 +33,11 @@ from mktl.protocol.names import fold, split
 from mktl.replies import read_reply
 from mktl.transport.beacon import Beacon
 from mktl.transport.client import RequestClient
-from mktl.transport.hosts import hostname
+from mktl.transport.hosts import hostname, resolves
 from mktl.transport.ports import REQUEST_PORTS, bind, reserved_ports
 from mktl.transport.server import RequestServer, Responder
 
+from ._registry_room import Room
 from .logs import add_log_options, set_up_logs
 from .supervision import EXIT_CODES, supervise
 
@@ -46,6 +49,8 @@ _CALL = ("call",)
 """The lane of the call at the start; the others are stores."""
 _MOST_PROBES = 32
 """How many daemons are asked at the same time whether they are still there."""
+_REFUSALS_EVERY_S = 1.0
+"""Whoever announces without end must not fill the log."""
 
 
 class Registry:
@@ -62,6 +67,8 @@ class Registry:
         self._hostname = hostname()  # found out once: it may ask a name server
         self._lock = threading.Lock()
         self._blocks: dict[str, Block] = {}
+        self._room = Room()
+        self._refusals = RateLimitedLog(_log, _REFUSALS_EVERY_S)
         self._stopped = threading.Event()
         self._lanes = Lanes("registry")
         self._server = RequestServer(self._bind, self._handle, "registry")
@@ -118,12 +125,14 @@ class Registry:
                 _log.error("%s is not used: %s", path, error)
                 continue
             self._blocks[block.uuid] = block
+            self._room.keep(block.uuid, len(encode_json(block.to_json())))
 
     def _enter(self, block: Block) -> None:
         data = encode_json(block.to_json())  # before it is known: what has no JSON is not taken in
         with self._lock:
             known = self._blocks.get(block.uuid)
             self._blocks[block.uuid] = block
+        self._room.keep(block.uuid, len(data))
         if known != block:
             _log.info("%s is known now, at %s", block.name, block.daemon)
             self._write(block, data)
@@ -137,6 +146,7 @@ class Registry:
     def _forget(self, block: Block) -> None:
         with self._lock:
             self._blocks.pop(block.uuid, None)
+        self._room.forget(block.uuid)
         _log.warning("%s (uuid %s) is forgotten, as was asked for", block.name, block.uuid)
         try:
             self._path(block).unlink(missing_ok=True)
@@ -162,8 +172,10 @@ class Registry:
             if block.daemon is None:
                 raise BadMessage(f"the block of {block.name} does not say where its daemon is")
             override = isinstance(fields, dict) and fields.get("override") is True
+            size = len(encode_json(block.to_json()))
+            self._room.let_in(block.uuid, size)
             responder.acknowledge()
-            self._in_turn(block, lambda: self._consider(responder, block, override))
+            self._in_turn(block, lambda: self._consider(responder, block, override, size))
         else:
             raise BadValue(f"a registry holds no items: {request.target!r} cannot be set here")
 
@@ -191,15 +203,16 @@ class Registry:
         """Have *job* decide about *block*: one at a time in a store, lest two pass each other."""
         self._lanes.submit(block.store, job)
 
-    def _consider(self, responder: Responder, block: Block, override: bool) -> None:
+    def _consider(self, responder: Responder, block: Block, override: bool, size: int) -> None:
         """Accept or refuse *block*, and say so: who was acknowledged waits for the reply."""
+        self._room.let_go(size)
         # What travels with the announcement, and is no part of the block.
         block.extra.pop("override", None)
         try:
             self._resolve(find_conflicts(block, self._known()), override)
             self._enter(block)
         except MktlError as error:
-            _log.warning("%s at %s is refused: %s", block.name, block.daemon, error)
+            self._refusals.warning("%s at %s is refused: %s", block.name, block.daemon, error)
             responder.fail(error)
         except Exception as error:
             _log.exception("%s at %s is refused", block.name, block.daemon)
@@ -278,10 +291,11 @@ def _is_there(block: Block) -> bool:
     knows of no such clock. Whatever else it says, however late, it lives.
     """
     origin = block.daemon
-    if origin is None:
+    if origin is None or not resolves(origin.hostname):
         return False
     timeout_s = config.answer_timeout_s()
-    client = RequestClient(origin.hostname, origin.rep, name=block.name)
+    key = bytes.fromhex(origin.curve) or None
+    client = RequestClient(origin.hostname, origin.rep, name=block.name, server_key=key)
     try:
         clock = client.request(GET, f"{block.store}._{block.alias}clk", ack_timeout_s=timeout_s)
         try:
@@ -291,6 +305,8 @@ def _is_there(block: Block) -> bool:
         except MktlError as error:
             return not _of_another_daemon(error)
         return True
+    except HandshakeFailed:
+        return True  # it does not speak to us, but somebody is there
     except NoAnswer:
         return False
     finally:

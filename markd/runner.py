@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 import mktl
+from drivers._outcome import reason_only
 from drivers.base import ControllerBase
 from drivers.channel import BlockRead, Channel, Reading
 from drivers.plan import group_polls
 from drivers.wiring import InstrumentFile
-from mktl.errors import ConfigurationError, InvalidReading, LinkDown
+from mktl.errors import ConfigurationError, DeviceError, InvalidReading, LinkDown
 from mktl.requests import ItemRequest
 
 __all__ = [
@@ -59,7 +60,13 @@ class ChannelItem(CommandItem):
     def req_set(self, request: ItemRequest) -> None:
         """Set the channel, and publish what it is then."""
         super().req_set(request)
-        self.req_poll()
+        try:
+            self.req_poll()
+        except DeviceError as error:
+            # That it was set must not be taken for not set.
+            raise type(error)(
+                f"it was set, but could not be read back: {reason_only(error)}"
+            ) from error
 
 
 class HeardItem(CommandItem):
@@ -97,6 +104,10 @@ class InstrumentDaemon(mktl.Daemon):
     def describe_items(self) -> dict[str, Mapping[str, Any]]:
         """Return what the file and the channels say about the items."""
         return {key: item.description for key, item in self._wiring.items.items()}
+
+    def describe_access(self) -> Mapping[str, Any]:
+        """Return what the file says about who may do what."""
+        return self._wiring.access
 
     def setup(self) -> None:
         """Open the controllers, and bind each item to its channel."""

@@ -5,22 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ._audit import SetRecord
 from ._doubts import reason_of
 from ._ratelimit import RateLimitedLog
-from .errors import BadValue, DeviceError, MktlError, NotSupported
+from .errors import BadValue, Busy, DeviceError, MktlError, NotSupported
 from .payload import Payload
 from .requests import ItemRequest, wants_refresh
 
 if TYPE_CHECKING:
     from ._authority import Authority
+    from ._callers import Caller
     from ._service import Service
     from .transport.server import Responder
 
 __all__ = ["Answers"]
 
 _log = logging.getLogger(__name__)
+
+MOST_SHARING = 20_000
+"""Requests that may wait for one reading of an item."""
 
 _DONE = b'{"value":true}'
 
@@ -48,6 +55,8 @@ class Answers:
         item = authority.item
         if not authority.description.gettable:
             raise NotSupported(f"{item.key} is not a gettable item")
+        if self._service.access.restricts_reading:
+            self._service.check_get(item, responder.caller)
         plain = type(item).req_get is Item.req_get
         refresh = wants_refresh(responder.request.payload) and authority.reads_hardware
         never = authority.payload.time is None and authority.reads_hardware
@@ -59,6 +68,8 @@ class Answers:
         if plain:
             with self._flights:
                 if self._flight is not None:
+                    if len(self._flight) >= MOST_SHARING:
+                        raise Busy(f"{item.key} is busy: too many wait for the same reading")
                     self._flight.append(responder)
                     return
                 self._flight = flight
@@ -74,7 +85,8 @@ class Answers:
         try:
             payload = Payload.from_wire(responder.request.payload, responder.request.bulk)
             with self._authority.prioritised("refresh"):
-                answer = item.req_get(ItemRequest("GET", item.full_key, payload))
+                request = ItemRequest("GET", item.full_key, payload, caller=responder.caller)
+                answer = item.req_get(request)
             if not isinstance(answer, Payload):
                 answer = self._authority.payload
             encoded = answer.encode()
@@ -96,26 +108,48 @@ class Answers:
     def set(self, responder: Responder) -> None:
         """Answer a SET, after all earlier ones of the item."""
         arrived = time.monotonic()
-        request = responder.request
-        key = self._authority.item.key
-        if not self._authority.description.settable:
-            raise NotSupported(f"{key} is not a settable item")
-        if request.bulk is None and not request.payload.keys() & {"value", "shape"}:
-            raise BadValue(f"{key} is not set: the request has no value")
-        payload = Payload.from_wire(request.payload, request.bulk)
+        caller = responder.caller
+        record = self._record(responder.request.payload, caller, arrived)
+        try:
+            payload = self._admit(responder)
+            record.new = payload.value
+        except MktlError as error:
+            record.note(error, partial(responder.fail, error))
+            return
         responder.acknowledge()
 
         def carry_out() -> None:
             try:
-                answer = self.carry_out_set(payload, arrived)
+                answer = self._carry_out_set(payload, arrived, caller, record)
                 reply = answer.encode() if isinstance(answer, Payload) else (_DONE, None)
             except Exception as error:  # whatever the author's code raises is the client's answer
                 self._note_failure(error)
-                responder.fail(error)
+                record.note(error, partial(responder.fail, error))
             else:
-                responder.reply(*reply)
+                record.note(None, partial(responder.reply, *reply))
 
-        self._service.submit_set(self._authority.item, responder, carry_out)
+        try:
+            size = responder.request.size
+            self._service.submit_set(self._authority.item, carry_out, size)
+        except Busy as error:
+            record.note(error, partial(responder.fail, error))
+
+    def _record(self, origin: Mapping[str, Any], caller: Caller, arrived: float) -> SetRecord:
+        authority = self._authority
+        log, full_key = self._service.audit, authority.item.full_key
+        return SetRecord(log, full_key, authority.description, origin, caller, arrived)
+
+    def _admit(self, responder: Responder) -> Payload:
+        """Return what the item is to be set to, or refuse it before anything is acknowledged."""
+        request, caller = responder.request, responder.caller
+        item = self._authority.item
+        if not self._authority.description.settable:
+            raise NotSupported(f"{item.key} is not a settable item")
+        if request.bulk is None and not request.payload.keys() & {"value", "shape"}:
+            raise BadValue(f"{item.key} is not set: the request has no value")
+        self._service.check_set(item, caller)
+        self._service.locks.check(item, caller, request.payload)
+        return Payload.from_wire(request.payload, request.bulk)
 
     def _note_failure(self, error: Exception) -> None:
         if not isinstance(error, (MktlError, ValueError, TypeError, KeyError)):
@@ -123,17 +157,35 @@ class Answers:
                 "a SET of %s failed: %s", self._authority.item.full_key, error, exc_info=error
             )
 
-    def carry_out_set(self, payload: Payload, arrived: float) -> Any:
+    def carry_out_set(self, payload: Payload, arrived: float, caller: Caller) -> Any:
         """Do the chain of a SET, asked for at *arrived*: type check, ``validate``, ``req_set``."""
+        record = self._record(payload.extra, caller, arrived)
+        record.new = payload.value
+        try:
+            answer = self._carry_out_set(payload, arrived, caller, record)
+        except Exception as error:
+            record.note(error)
+            raise
+        record.note()
+        return answer
+
+    def _carry_out_set(
+        self, payload: Payload, arrived: float, caller: Caller, record: SetRecord
+    ) -> Any:
         authority = self._authority
         item = authority.item
+        record.old = authority.payload
         if not authority.description.settable:
             raise NotSupported(f"{item.key} is not a settable item")
-        request = ItemRequest("SET", item.full_key, payload, arrived=arrived)
+        # Once more: somebody may have locked the item while this waited for its turn.
+        self._service.locks.check(item, caller, payload.extra)
+        request = ItemRequest("SET", item.full_key, payload, arrived=arrived, caller=caller)
         request.value = authority.description.validate(item.from_payload(payload))
-        request.value = item.validate(request.value)
+        request.value = record.new = item.validate(request.value)
         if item.log_on_set:
-            _log.info("SET %s = %r from %s", item.full_key, request.value, request.origin)
+            shown = "(secret)" if record.secret else request.value
+            _log.info("SET %s = %r from %s", item.full_key, shown, request.origin)
+        record.outcome = "failed"
         try:
             with authority.setting(), authority.prioritised("set"):
                 return self._set(request)
@@ -149,6 +201,7 @@ class Answers:
         except DeviceError as error:
             # The hardware may have done it all the same, or in part, or something else. The error
             # may also be that it was done, and could not be read then: that is known already.
-            if authority.reads_hardware and authority.payload.reason != reason_of(error):
+            known = [reason_of(one) for one in (error, error.__cause__) if one is not None]
+            if authority.reads_hardware and authority.payload.reason not in known:
                 authority.find_out()
             raise

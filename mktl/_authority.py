@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ._answers import Answers
-from ._capabilities import makes_payloads, reads_hardware, settled
+from ._callers import ITSELF
+from ._capabilities import confirmed, makes_payloads, reads_hardware, settled
 from ._doubts import Doubts, reason_of
-from ._local import LocalSet, says_nothing_new, snapshot
+from ._limits import RAISED
+from ._local import LocalSet, completed, is_same, says_nothing_new
 from .controllers import TurnKind
 from .description import Description
 from .errors import LinkDown, NotSaved
 from .payload import Payload
-from .protocol import bulk
 from .protocol.message import topic
 
 if TYPE_CHECKING:
+    from ._alarm_watch import Verdict, Watch
     from ._blocks import BlockPoll
     from ._service import Service
     from .callbacks import Callback
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from .scheduler import Poll
 
 __all__ = ["Authority"]
-
-_COMPARABLE = (int, float, str)
 
 
 class Authority:
@@ -61,6 +60,8 @@ class Authority:
         self._reading_published = 0
         self._is_saved = False
         self._doubts = Doubts(item.full_key)
+        self.watch: Watch | None = None
+        """What is watched of the item; most have nothing."""
 
     @property
     def payload(self) -> Payload:
@@ -114,12 +115,12 @@ class Authority:
         payload, arrived = Payload(value), time.monotonic()
 
         def carry_out() -> None:
-            done.run(lambda: self.answers.carry_out_set(payload, arrived))
+            done.run(lambda: self.answers.carry_out_set(payload, arrived, ITSELF))
 
         if self.sets_here:
             carry_out()
         else:
-            self._service.submit_own_set(self.item, carry_out)
+            self._service.submit_set(self.item, carry_out)
         return done if reply else None
 
     def subscribe(self) -> None:
@@ -158,21 +159,55 @@ class Authority:
 
     def publish(self, payload: Payload, *, repeat: bool, must_save: bool = False) -> None:
         """Make *payload* the present one and broadcast it, if it says anything new."""
-        payload = self._complete(payload)
+        payload = completed(payload, self.description)
         with self._publishing:
             payload.encode()  # what cannot be sent is found out before anything has changed
             if self.sets_here:
                 self._changed = self._service.moment()
-            if not repeat and says_nothing_new(payload, self.payload):
+            verdict = None if self.watch is None else self.watch.judge(payload)
+            told = payload if verdict is None else verdict.told
+            if not repeat and says_nothing_new(told, self.payload):
                 self._note_confirmed(payload, must_save)
+                if verdict is not None and self.watch is not None:
+                    self.watch.accept(verdict)
                 return
             not_saved = self._save(payload, must_save)
-            doubted, self.payload = self.payload, payload
-            self._service.broadcast(self._topic, payload)
-            self.item._callbacks.deliver(payload)
+            doubted = self.payload
+            if verdict is not None or payload.quality in RAISED:
+                self._tell_watched(payload, verdict, always=repeat or self.sets_here)
+            else:
+                self._tell(payload)
         self._doubts.log_end(doubted, payload)
         if not_saved is not None:
             raise not_saved
+
+    def _tell(self, payload: Payload) -> None:
+        self.payload = payload
+        self._service.broadcast(self._topic, payload)
+        self.item._callbacks.deliver(payload)
+
+    def _tell_watched(self, own: Payload, verdict: Verdict | None, *, always: bool) -> None:
+        """Tell what follows from what the item's own code says, unless it is in the dead band."""
+        if self.watch is None:
+            self.watch = self._service.alarms.adopt(self)
+        self.payload, is_news = self.watch.take(own, verdict, always=always)
+        if is_news:
+            self._tell(self.payload)
+
+    def reconsider(self, change: Callable[[], object] | None = None) -> None:
+        """Tell what follows from the present value, if that is something else now.
+
+        Args:
+            change: What may make it something else; done first.
+        """
+        with self._publishing:
+            if change is not None:
+                change()
+            told = None if self.watch is None else self.watch.reconsider(self.payload)
+            if told is not None and told.time is None:
+                self.payload = told  # there is no value to tell yet
+            elif told is not None:
+                self._tell(told)
 
     def _note_confirmed(self, payload: Payload, must_save: bool) -> None:
         """Take note of the present value once more; it may be on no disk yet."""
@@ -180,22 +215,6 @@ class Authority:
         if must_save and not self._is_saved:
             self._save(payload, must_save)
         self.payload = old.having(checked=payload.checked, time=old.time or payload.time)
-
-    def _complete(self, payload: Payload) -> Payload:
-        """Return *payload* with its value in the item's type, a time, and honest quality."""
-        value = payload.value
-        changes: dict[str, Any] = {}
-        if isinstance(value, float) and not math.isfinite(value):
-            changes.update(quality="invalid", reason=f"{value} is not a number")
-            value = None
-        if bulk.is_array(value):
-            value = snapshot(value)
-        coerced = self.description.coerce(value)
-        if coerced is not payload.value:
-            changes["value"] = coerced
-        if payload.time is None:
-            changes["time"] = time.time()
-        return payload.having(**changes) if changes else payload
 
     def publish_after_set(self, value: Any) -> None:
         """Publish what is true after a SET: what the hardware says, or else *value*."""
@@ -266,7 +285,7 @@ class Authority:
                 return False
             self._reading_published = reading
             if repeat or not self._confirms(value):
-                self.publish(self._read(value), repeat=repeat)
+                self.publish(confirmed(value, self.item), repeat=repeat)
             return True
 
     def hear(self, value: Any) -> None:
@@ -279,15 +298,7 @@ class Authority:
         It is a short cut of :meth:`publish` for what most readings of most items are.
         """
         old = self._present[0]
-        if (
-            type(value) is not type(old.value)
-            or not isinstance(value, _COMPARABLE)
-            or value != old.value
-            or old.quality != "valid"
-            or old.time is None
-            or self.sets_here
-            or makes_payloads(self.item)
-        ):
+        if not is_same(value, old) or self.sets_here or makes_payloads(self.item):
             return False
         self._present = (old, time.time())
         return True
@@ -296,17 +307,6 @@ class Authority:
         """Doubt the value as it could not be read, unless more is known since."""
         if reading >= max(self._reading_published, self._link_lost):
             self.doubt(error)
-
-    def _read(self, value: Any) -> Payload:
-        """Return what ``req_refresh`` has returned as a payload that the hardware has confirmed."""
-        now = time.time()
-        if isinstance(value, Payload):
-            payload = value
-        elif makes_payloads(self.item):
-            payload = self.item.payload_of(value)
-        else:
-            return Payload(value, now, checked=now)
-        return payload if payload.checked is not None else payload.having(checked=now)
 
     @property
     def sets_here(self) -> bool:
@@ -346,9 +346,10 @@ class Authority:
                 return
             doubtful = old.having(quality="invalid", reason=reason_of(error))
             doubtful.extra = {**old.extra, "error_class": type(error).__name__}
-            self.payload = doubtful
-            self._service.broadcast(self._topic, doubtful)
-            self.item._callbacks.deliver(doubtful)
+            if self.watch is None:
+                self._tell(doubtful)
+            else:
+                self._tell_watched(doubtful, None, always=True)
         self._doubts.log(error)
 
     def restore(self, payload: Payload, *, saved: bool) -> None:
@@ -361,6 +362,16 @@ class Authority:
                 quality="invalid", reason="of an earlier run: the hardware was not read yet"
             )
         self.payload = payload
+
+    def replace(self, doubted: Payload, payload: Payload, *, saved: bool) -> None:
+        """Tell *payload*, which was found on disk late, unless the item is no more *doubted*."""
+        with self._publishing:
+            if self.payload is not doubted:
+                return
+            self._is_saved = saved
+            self.payload = payload
+            self._service.broadcast(self._topic, payload)
+            self.item._callbacks.deliver(payload)
 
     def poll_once(self) -> None:
         """Do what is due when the item is polled."""

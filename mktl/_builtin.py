@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import resource
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._alarm_items import ALARM_ITEMS, alarm_descriptions
+from ._history import AuditItem, HistoryItem
+from ._locks import LockItem
+from ._memory import resident_kilobytes
 from .item import Item
 from .payload import Payload
 from .transport.hosts import hostname
@@ -25,6 +26,12 @@ def builtin_descriptions(alias: str, uuid: str) -> dict[str, dict[str, Any]]:
     fixed = {"settable": False}
     number = {"type": "numeric", **fixed}
     described: dict[str, dict[str, Any]] = {
+        **alarm_descriptions(),
+        "audit": {
+            "description": "Whether every SET is recorded: ok, or since when and why not.",
+            "type": "string",
+            **fixed,
+        },
         "cat": {"description": "JSON description of all items for this daemon.", **fixed},
         "clk": {
             "description": "Uptime for this daemon.",
@@ -49,6 +56,16 @@ def builtin_descriptions(alias: str, uuid: str) -> dict[str, dict[str, Any]]:
             "type": "string",
             "initial": host,
             **fixed,
+        },
+        "history": {
+            "description": "SETs of this daemon's items, the newest last. A GET may ask for one "
+            "key, since when, and for the last so many.",
+            **fixed,
+        },
+        "lock": {
+            "description": "Maintenance locks: who alone may set which items, why, until when.",
+            "persist": True,
+            "initial": [],
         },
         "mem": {
             "description": "Physical memory consumption by this daemon.",
@@ -127,16 +144,6 @@ class Memory(_Own):
         return resident_kilobytes()
 
 
-def resident_kilobytes() -> int:
-    """Return the physical memory that this process has; its peak where that is all one can ask."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak // 1024 if sys.platform == "darwin" else peak
-    return pages * resource.getpagesize() // 1024
-
-
 class ProcessId(_Own):
     """The process identifier."""
 
@@ -145,7 +152,17 @@ class ProcessId(_Own):
         return os.getpid()
 
 
-_CLASSES = {"cat": Catalog, "clk": Clock, "cpu": Processor, "mem": Memory, "pid": ProcessId}
+_CLASSES: dict[str, type[Item]] = {
+    **ALARM_ITEMS,
+    "audit": AuditItem,
+    "cat": Catalog,
+    "clk": Clock,
+    "cpu": Processor,
+    "history": HistoryItem,
+    "lock": LockItem,
+    "mem": Memory,
+    "pid": ProcessId,
+}
 
 
 def add_builtin_items(daemon: Daemon) -> None:

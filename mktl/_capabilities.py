@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from ._reference_names import ReferenceNames
 from .description import Description
+from .payload import Payload
 
 if TYPE_CHECKING:
     from .item import Item
 
-__all__ = ["makes_payloads", "reads_hardware", "settled", "writes_hardware"]
+__all__ = ["confirmed", "makes_payloads", "reads_hardware", "settled", "writes_hardware"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,18 @@ def writes_hardware(item: Item) -> bool:
 def makes_payloads(item: Item) -> bool:
     """Return whether *item* turns values into payloads in its own way."""
     return type(item).to_payload is not ReferenceNames.to_payload
+
+
+def confirmed(value: Any, item: Item) -> Payload:
+    """Return what ``req_refresh`` of *item* has returned as what the hardware has confirmed."""
+    now = time.time()
+    if isinstance(value, Payload):
+        payload = value
+    elif makes_payloads(item):
+        payload = item.payload_of(value)
+    else:
+        return Payload(value, now, checked=now)
+    return payload if payload.checked is not None else payload.having(checked=now)
 
 
 def settled(description: Description, item: Item) -> Description:

@@ -7,14 +7,16 @@ A check takes what stands in the description and returns it as the program uses 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
 from ._numbers import brief
-from ._values import is_number
-from .errors import BadItemDescription, BadValue
+from ._values import VALIDATE, is_number
+from .errors import BadItemDescription, BadName, BadValue, UnknownKey, WrongType
 from .formats import Names
+from .protocol.names import fold
 
 __all__ = ["KNOWN_FIELDS", "FieldReader", "ItemType", "copied", "frozen"]
 
@@ -159,37 +161,93 @@ def check_bounds(found: Any) -> tuple[float | None, float | None]:
     raise BadValue(f"must be [low, high], in stored units, low not above high, not {brief(found)}")
 
 
-def check_limits(found: Any) -> Mapping[str, Any]:
-    """Check the limits of warning and alarm."""
+def check_limits(found: Any, item_type: str | None, names: Names) -> Mapping[str, Any]:
+    """Check the limits of warning and alarm: numbers, or states of an item that has names."""
+    if item_type in ("bulk", "string"):
+        raise BadValue("are for numbers, and for boolean, enumerated and mask items")
+    checks: dict[str, Callable[[Any], Any]] = {
+        **dict.fromkeys(_LEVELS, check_bounds),
+        "hysteresis": check_not_negative,
+        "delay_s": check_not_negative,
+        "latch": check_flag,
+    }
     allowed = (
         'must be like {"warning": [70, 90], "alarm": [60, 100], "hysteresis": 1, "delay_s": 5}'
     )
-    if not isinstance(found, Mapping) or not set(found) <= {*_LEVELS, "hysteresis", "delay_s"}:
-        raise BadValue(f"{allowed}, not {brief(found)}")
+    if item_type in ("boolean", "enumerated", "mask"):
+        state = next(iter(names.texts.values()), "Fault")
+        allowed = f'must be like {{"alarm": ["{state}"], "delay_s": 5, "latch": true}}'
+        checks.update(dict.fromkeys(_LEVELS, partial(_check_states, item_type, names)))
+        del checks["hysteresis"]
+    checked = _checked_table(found, checks, allowed)
+    width = checked.get("hysteresis", 0)
+    for name in _LEVELS:
+        low, high = checked[name] if width and name in checked else (None, None)
+        if low is not None and high is not None and high - low <= width:
+            raise BadValue(f"cannot end: a hysteresis of {width} leaves nothing of {low} to {high}")
+    return checked
+
+
+def _check_states(item_type: str, names: Names, found: Any) -> tuple[Any, ...]:
+    if not isinstance(found, (list, tuple)) or not found:
+        raise BadValue(f"must be a list of states, not {brief(found)}")
+    for state in found:
+        try:
+            VALIDATE[item_type](state, names)
+        except (BadValue, UnknownKey, WrongType) as error:
+            raise BadValue(str(error)) from None
+    return tuple(found)
+
+
+def _checked_table(
+    found: Any, checks: Mapping[str, Callable[[Any], Any]], allowed: str
+) -> Mapping[str, Any]:
+    """Check a field that is a table of others; ``null`` in it is one that was left out."""
+    if not isinstance(found, Mapping) or not set(found) <= set(checks):
+        raise BadValue(f"{allowed}, not {brief(found)}{_meant(found, checks)}")
     checked: dict[str, Any] = {}
     for name, value in found.items():
-        check: Callable[[Any], Any] = check_bounds if name in _LEVELS else check_not_negative
+        if value is None:
+            continue
         try:
-            checked[name] = check(value)
+            checked[name] = checks[name](value)
         except BadValue as error:
             raise BadValue(f"{allowed}; its {name} {error}") from None
     return frozen(checked)
 
 
+def _meant(found: Any, names: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    known = set(names)
+    for name in found if isinstance(found, Mapping) else ():
+        if name not in known and (near := get_close_matches(str(name)[:40], known, n=1)):
+            return f"; did you mean {near[0]!r}?"
+    return ""
+
+
 def check_tracks(found: Any) -> Mapping[str, Any]:
     """Check which item this one follows, how closely and how fast."""
     allowed = 'must be like {"item": "setpoint", "tolerance": 0.5, "within_s": 60}'
-    names = {"item", "tolerance", "within_s"}
-    if not isinstance(found, Mapping) or not {"item"} <= set(found) <= names:
+    checks: dict[str, Callable[[Any], Any]] = {
+        "item": _check_key,
+        "tolerance": check_not_negative,
+        "within_s": check_not_negative,
+        "latch": check_flag,
+    }
+    checked = _checked_table(found, checks, allowed)
+    if "item" not in checked:
         raise BadValue(f"{allowed}, not {brief(found)}")
-    if not isinstance(found["item"], str):
-        raise BadValue(f"{allowed}; its item must be a key, not {brief(found['item'])}")
-    for name in ("tolerance", "within_s"):
-        try:
-            check_not_negative(found.get(name, 0))
-        except BadValue as error:
-            raise BadValue(f"{allowed}; its {name} {error}") from None
-    return frozen(found)
+    return checked
+
+
+def _check_key(found: Any) -> str:
+    if not isinstance(found, str):
+        raise BadValue(f"must be a key, not {brief(found)}")
+    try:
+        return fold(found, "key")
+    except BadName as error:
+        raise BadValue(f"must be a key of this store: {error}") from None
 
 
 def check_enumerators(found: Any) -> Names:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
+import logging
 import os
 import time
 import uuid
@@ -19,6 +21,8 @@ from .transport.hosts import own_name
 
 __all__ = ["Place", "read_items"]
 
+_log = logging.getLogger(__name__)
+
 
 def read_items(path: Path) -> dict[str, dict[str, Any]]:
     """Return the item descriptions in the JSON file at *path*, keys folded.
@@ -30,7 +34,7 @@ def read_items(path: Path) -> dict[str, dict[str, Any]]:
         content = json.loads(path.read_text())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not JSON: {error}") from error
     # A whole block is understood, too: it is what "markd --describe" prints.
     if isinstance(content, dict) and isinstance(content.get("items"), dict) and "uuid" in content:
@@ -62,6 +66,8 @@ class Place:
         self._alias = alias
         self._lock: int | None = None
         self.uuid = ""
+        self.forgotten = ""
+        """Why the uuid, and with it what was saved under it, is lost; empty if it is not."""
 
     def _path(self, suffix: str) -> Path:
         return self._directory / f"{self._alias}{suffix}"
@@ -75,7 +81,7 @@ class Place:
         """
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self._path(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
+            self._lock = self._open_lock()
         except OSError as error:
             raise ConfigurationError(f"{self._path('.lock')} cannot be used: {error}") from error
         try:
@@ -87,6 +93,15 @@ class Place:
             raise AlreadyRunning(f"{self._name} is already running: {holder}") from None
         self._write_holder("")
         self.uuid = self._read_uuid()
+
+    def _open_lock(self) -> int:
+        path = self._path(".lock")
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # enough to lock it
 
     def note_address(self, hostname: str, port: int) -> None:
         """Add to what a second copy is told where the daemon answers."""
@@ -110,14 +125,48 @@ class Place:
         try:
             return fold(path.read_text().strip(), "uuid")
         except FileNotFoundError:
-            made = str(uuid.uuid4())
-        except BadName as error:
-            raise ConfigurationError(f"{path} holds no uuid: {error}") from error
+            return self._write_uuid(str(uuid.uuid4()))
+        except (BadName, UnicodeDecodeError, IsADirectoryError) as error:
+            return self._replace_uuid(error)
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be read: {error}") from error
+
+    def _replace_uuid(self, error: Exception) -> str:
+        """Move aside a file that holds no uuid, and use the one that was noted beside it."""
+        path = self._path(".uuid")
+        aside = path.with_name(f"{path.name}.unreadable-{time.time_ns()}")
+        try:
+            path.replace(aside)
+        except OSError as failure:
+            raise ConfigurationError(
+                f"{path} holds no uuid, and cannot be moved aside: {failure}"
+            ) from error
+        known = self._noted().get("uuid")
+        try:
+            found = fold(known, "uuid")
+        except BadName:
+            found = str(uuid.uuid4())
+            self.forgotten = f"its saved value was lost: {aside.name} holds no uuid"
+        outcome = "a new one is made, so that saved values are lost" if self.forgotten else "mended"
+        _log.error(
+            "%s holds no uuid (%s): moved aside as %s, and %s", path, error, aside.name, outcome
+        )
+        return self._write_uuid(found)
+
+    def _write_uuid(self, made: str) -> str:
+        path = self._path(".uuid")
         try:
             write_atomically(path, f"{made}\n".encode())
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be written: {error}") from error
         return made
+
+    def _noted(self) -> dict[str, Any]:
+        """Return what :meth:`time_of` has noted; empty where that is nothing."""
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            noted = json.loads(self._path(".hash").read_text())
+            return noted if isinstance(noted, dict) else {}
+        return {}
 
     def load_items(self) -> dict[str, dict[str, Any]]:
         """Return the item descriptions that ``markd -c`` left here; empty if there are none."""
@@ -140,15 +189,16 @@ class Place:
 
     def time_of(self, hash_: int) -> float:
         """Return UNIX seconds at which the hash of the items became *hash_*: now, if it is new."""
-        path = self._path(".hash")
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            known = json.loads(path.read_text())
-            if known["hash"] == hash_:
-                return float(known["time"])
-        now = time.time()
-        with contextlib.suppress(OSError):  # a full disk: the next start finds it new once more
-            write_atomically(path, encode_json({"hash": hash_, "time": now}))
-        return now
+        noted = self._noted()
+        since = noted.get("time")
+        if noted.get("hash") != hash_ or not isinstance(since, (int, float)) or not since > 0:
+            since = None
+        changed = time.time() if since is None else float(since)
+        if since is None or noted.get("uuid") != self.uuid:
+            noted = {"hash": hash_, "time": changed, "uuid": self.uuid}
+            with contextlib.suppress(OSError):  # a full disk: the next start finds it new once more
+                write_atomically(self._path(".hash"), encode_json(noted))
+        return changed
 
     def leave(self) -> None:
         """Give the place back."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import NoAnswer
 from .payload import Payload
 from .protocol import bulk
 from .protocol.message import encode_json
 
-__all__ = ["LocalSet", "says_nothing_new", "snapshot"]
+if TYPE_CHECKING:
+    from .description import Description
+
+__all__ = ["LocalSet", "completed", "is_same", "says_nothing_new", "snapshot"]
+
+_COMPARABLE = (int, float, str)
 
 
 def says_nothing_new(payload: Payload, old: Payload) -> bool:
@@ -37,6 +44,34 @@ def snapshot(array: Any) -> Any:
     copy = array.copy()
     copy.flags.writeable = False
     return copy
+
+
+def is_same(value: Any, old: Payload) -> bool:
+    """Return whether a reading is what is known already, and well; a mere "no" may be wrong."""
+    return (
+        type(value) is type(old.value)
+        and isinstance(value, _COMPARABLE)
+        and bool(value == old.value)
+        and old.quality == "valid"
+        and old.time is not None
+    )
+
+
+def completed(payload: Payload, description: Description) -> Payload:
+    """Return *payload* with its value in the item's type, a time, and honest quality."""
+    value = payload.value
+    changes: dict[str, Any] = {}
+    if isinstance(value, float) and not math.isfinite(value):
+        changes.update(quality="invalid", reason=f"{value} is not a number")
+        value = None
+    if bulk.is_array(value):
+        value = snapshot(value)
+    coerced = description.coerce(value)
+    if coerced is not payload.value:
+        changes["value"] = coerced
+    if payload.time is None:
+        changes["time"] = time.time()
+    return payload.having(**changes) if changes else payload
 
 
 class LocalSet:

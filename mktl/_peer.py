@@ -1,26 +1,22 @@
-"""A client's side of one daemon: its connections, and the items that are subscribed there."""
+"""A client's side of one daemon: its broadcasts, and the items that are subscribed there."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from . import config, directory
-from .errors import (
-    ConnectionLost,
-    MktlError,
-    NoAnswer,
-    NotConnected,
-    NotSupported,
-)
+from . import config
+from ._asking import Asking
+from ._heartbeat import Finding, Heartbeat
+from .errors import Busy, ConnectionLost, MktlError, NoAnswer, UntrustedDaemon
 from .payload import Payload
-from .protocol.message import GET, Broadcast, encode_json, topic
+from .protocol.message import GET, Broadcast, topic
 from .protocol.names import join
-from .replies import read_reply, read_response
-from .transport.client import Reply, RequestClient
+from .replies import read_or_error, read_reply
+from .trust import key_for
 
 if TYPE_CHECKING:
     from ._process import Process
@@ -32,23 +28,17 @@ __all__ = ["Peer"]
 
 _log = logging.getLogger(__name__)
 
-REFRESH = encode_json({"refresh": True})
-
 SETTLE_S = 0.25
 """How long a new connection may take until the daemon confirms the subscriptions. Daemons of
 others never do: after this, their subscriptions are taken to be in force until their clock tells
 that they are. Where either comes later than that, all values are asked for once more."""
 SETTLE_OF_OTHERS_S = 0.02
 """The same for more subscriptions on a connection to a daemon that does not confirm."""
-GONE_S = 0.25
-"""How long to wait for a daemon that has just been waited for in vain."""
-SEARCH_EVERY_S = 10.0
-"""How often at most to look for a daemon that does not answer where it was."""
 CATCH_UP_AGAIN_S = (0.1, 5.0)
 """How soon to ask again for what was missed, where the daemon does not answer: first, at most."""
 
 
-class Peer:
+class Peer(Asking):
     """One daemon.
 
     Args:
@@ -58,16 +48,13 @@ class Peer:
     """
 
     def __init__(self, block: Block, process: Process, renewed: Callable[[Block], None]) -> None:
-        self.block = block
+        super().__init__(block, renewed)
         self._process = process
-        self._renewed = renewed
-        self._lock = threading.Lock()
-        self._client: RequestClient | None = None
         self._listener: Listener | None = None
         self._subscribed: dict[str, Remote] = {}
         self._subscribing = threading.RLock()
         self._connected = threading.Event()
-        self._closed = threading.Event()
+        self._broken = False
         self._confirms: bool | None = None
         self._confirmed_late = False
         # What is set when all that is subscribed on this connection is in force; None if that has
@@ -76,72 +63,13 @@ class Peer:
         # Each time that broadcasts may have been missed, a new object; the last one that was
         # caught up with.
         self._gap = self._caught_up_with = object()
-        self._next_search = 0.0
+        self._catch_up_waits = False
         self._searching = False
-        self._gone = False
-
-    # Requests.
-
-    def _requests(self) -> RequestClient:
-        with self._lock:
-            self._check_open()
-            if self._client is None:
-                origin = self.block.daemon
-                if origin is None:
-                    raise NoAnswer(f"it is not known where the daemon {self.block.name} is")
-                self._client = RequestClient(origin.hostname, origin.rep, name=self.block.name)
-            return self._client
-
-    def _check_open(self) -> None:
-        if self._closed.is_set():
-            raise ConnectionLost(f"the connection to {self.block.name} was closed")
-
-    def request(self, kind: bytes, target: str, payload: bytes = b"", **options: Any) -> Reply:
-        """Send a request; see :meth:`mktl.transport.client.RequestClient.request`.
-
-        Where there is no connection, registries are asked whether the daemon has moved.
-        """
-        if self._gone:
-            # It was waited for a moment ago, in vain: a word to see whether it is back has to do.
-            self._gone = False
-            options.setdefault("ack_timeout_s", min(GONE_S, config.answer_timeout_s()))
-        try:
-            return self._requests().request(kind, target, payload, **options)
-        except NotConnected:
-            if not self._find_again():
-                raise
-            return self._requests().request(kind, target, payload, **options)
-
-    def note_gone(self) -> None:
-        """Take note that the daemon was waited for, and looked for elsewhere, in vain."""
-        self._gone = True
-        self.note_search()
-
-    def verify(self, timeout_s: float) -> Block | None:
-        """Ask the daemon whether its block is still true: :func:`mktl.directory.verify_with`."""
-        if self.block.daemon is None:
-            return None
-        return directory.verify_with(self._requests(), self.block, timeout_s=timeout_s)
-
-    def _find_again(self) -> bool:
-        """Return whether the daemon turned out to be elsewhere. Done seldom: it takes long."""
-        if time.monotonic() < self._next_search:
-            return False
-        self.note_search()
-        try:
-            found = directory.find(self.block.store, at=None, timeout_s=config.answer_timeout_s())
-        except MktlError:
-            return False
-        for block in found:
-            if block.uuid == self.block.uuid and block.daemon not in (None, self.block.daemon):
-                self.move(block)
-                directory.remember(block.store, [block])
-                return True
-        return False
-
-    def note_search(self) -> None:
-        """Take note that somebody has just looked for the daemon."""
-        self._next_search = time.monotonic() + SEARCH_EVERY_S
+        self._heartbeat = Heartbeat(config.silence_s())
+        self._clock_key = ""
+        # Held while it is told of all items that they are good, or that they are not.
+        self._judging = threading.Lock()
+        self._lost: str | None = None
 
     def move(self, block: Block) -> None:
         """Go on at the address that *block* gives."""
@@ -153,17 +81,7 @@ class Peer:
                 listener = self._broadcasts()
                 for full_key in self._subscribed:
                     listener.subscribe(topic(full_key))
-
-    def ask(self, full_key: str, *, refresh: bool) -> Reply:
-        """Send a GET."""
-        return self.request(GET, full_key, REFRESH if refresh else b"")
-
-    def get(self, full_key: str, *, refresh: bool, timeout_s: float | None) -> Payload:
-        """Return what the daemon answers to a GET; asked a second time if the connection breaks."""
-        try:
-            return read_reply(self.ask(full_key, refresh=refresh), timeout_s)
-        except ConnectionLost:
-            return read_reply(self.ask(full_key, refresh=refresh), timeout_s)
+                self._watch_clock(listener)
 
     # Broadcasts.
 
@@ -172,25 +90,67 @@ class Peer:
         """Whether subscribed items are kept true by broadcasts at this moment."""
         return self._connected.is_set() and self._gap is self._caught_up_with
 
+    @property
+    def lost(self) -> str | None:
+        """Why nothing of its items is known any more; ``None`` if it is, or will soon be."""
+        return self._lost
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is heard at this moment, even if that may be over soon."""
+        if self._lost is not None or not self._broken:
+            return self._lost
+        return self._heartbeat.reason(Finding.BROKEN, self.block.name)
+
     def subscribe(self, remotes: Iterable[Remote]) -> None:
         """Have broadcasts of *remotes* delivered; return when their subscriptions are in force.
 
         It also returns when there is no connection for broadcasts; then :attr:`live` is false.
         """
-        with self._subscribing:
-            new = [remote for remote in remotes if remote.full_key not in self._subscribed]
-            if not new:
-                return
-            listener = self._broadcasts()
-            for remote in new:
-                listener.subscribe(topic(remote.full_key))
-                # A new table each time: others go through the one that they have found.
-                self._subscribed = {**self._subscribed, remote.full_key: remote}
-            self._proof = None
-        if not self._confirm(listener):
+        listener = self._subscribe(remotes)
+        if listener is not None and not self._confirm(listener):
             self._gap = object()
             if self._connected.is_set():
                 self._start_to_catch_up()
+
+    def adopt(self, remotes: Iterable[Remote]) -> None:
+        """Go on with *remotes*, which were subscribed at another daemon; return at once.
+
+        Their callbacks hear of them when this daemon has answered.
+        """
+        self._subscribe(remotes)
+        for remote in remotes:
+            remote.attach(self)
+        self._note_lost()
+
+    def _subscribe(self, remotes: Iterable[Remote]) -> Listener | None:
+        with self._subscribing:
+            new = [remote for remote in remotes if remote.full_key not in self._subscribed]
+            if not new:
+                return None
+            listener = self._broadcasts()
+            for remote in new:
+                listener.subscribe(topic(remote.full_key))
+            # A new table each time: others go through the one that they have found.
+            self._subscribed = {**self._subscribed, **{one.full_key: one for one in new}}
+            self._watch_clock(listener)
+            self._proof = None
+            return listener
+
+    def release(self, remote: Remote) -> None:
+        """Deliver nothing to *remote* any more, as another daemon keeps it true."""
+        with self._subscribing:
+            rest = {key: one for key, one in self._subscribed.items() if one is not remote}
+            self._subscribed = rest
+
+    def subscribed(self) -> list[Remote]:
+        """Return what is subscribed here."""
+        return list(self._subscribed.values())
+
+    def _watch_clock(self, listener: Listener) -> None:
+        """After the items, so that what is heard of the clock tells of their subscriptions, too."""
+        self._clock_key = join(self.block.store, f"_{self.block.alias}clk")
+        listener.watch_clock(topic(self._clock_key))
 
     def _confirm(self, listener: Listener) -> bool:
         """Return whether the subscriptions are in force, as far as can be known."""
@@ -209,18 +169,13 @@ class Peer:
                     if self._confirms:
                         return False  # it will, some time
                     self._confirms = False
-                    listener.watch_clock(topic(self._clock))
         except ConnectionLost:  # closed meanwhile: the next connection begins from the start
             return False
         return self._connected.is_set()
 
-    @property
-    def _clock(self) -> str:
-        """What the daemon broadcasts each second."""
-        return join(self.block.store, f"_{self.block.alias}clk")
-
     def _note_confirmed(self, by_itself: bool) -> None:
         """On the reader's thread: subscriptions are in force, perhaps later than was thought."""
+        self._heartbeat.heard = True
         if by_itself:
             self._confirms = True
         if self._confirmed_late:
@@ -228,7 +183,7 @@ class Peer:
             self._note_lost()
 
     def _note_lost(self) -> None:
-        """On the reader's thread: broadcasts were lost, although the connection is up."""
+        """Broadcasts were lost, although the connection is up."""
         self._gap = object()
         self._start_to_catch_up()
 
@@ -248,11 +203,16 @@ class Peer:
                     in_force=self._note_confirmed,
                     lost=self._note_lost,
                     connection=self._note_connection,
+                    listened=self._note_listened,
+                    server_key=key_for(self.block),
                 )
                 self._process.reader().add(self._listener)
             return self._listener
 
     def _deliver(self, broadcast: Broadcast) -> None:
+        self._heartbeat.heard = True
+        if broadcast.target == self._clock_key:
+            self._heartbeat.beats = True
         remote = self._subscribed.get(broadcast.target)
         if remote is None:
             return
@@ -264,6 +224,7 @@ class Peer:
         if not up:
             self._proof = None
             self._gap = object()
+            self._broken = True
             with self._lock:
                 self._connected.clear()
                 search, self._searching = not self._searching, True
@@ -271,9 +232,49 @@ class Peer:
                 self._process.lanes().submit(("search", self), self._search_while_gone)
             return
         self._proof = None
+        self._heartbeat.begin()
+        self._heartbeat.heard = True
+        self._broken = False
         self._connected.set()
         if self._gap is not self._caught_up_with:
             self._start_to_catch_up()
+
+    # Whether it is there.
+
+    def _note_listened(self, listened_s: float, held_up: bool) -> None:
+        """On the reader's thread: take note of how long nothing was heard, if nothing was."""
+        if held_up:
+            self._note_lost()
+            return
+        heard, connected = self._heartbeat.heard, self._connected.is_set()
+        finding = self._heartbeat.look(listened_s, connected=connected, caught_up=self.live)
+        if finding is Finding.UNSURE:
+            self._process.lanes().submit(("ask", self), self._ask_whether_it_is_there)
+        elif finding is not Finding.FINE and self._lost is None:
+            self._lose(self._heartbeat.reason(finding, self.block.name))
+        elif heard and connected and self._lost is not None:
+            self._start_to_catch_up()
+
+    def _ask_whether_it_is_there(self) -> None:
+        """Ask a daemon that is silent, and does not broadcast its clock."""
+        patience_s = config.answer_timeout_s()
+        try:
+            target = f"{self.block.store}._hash"
+            read_reply(self.request(GET, target, ack_timeout_s=patience_s), patience_s)
+        except MktlError as error:
+            _log.debug("%s is silent: %s", self.block.name, error)
+            self._heartbeat.unanswered = True
+        else:
+            self._heartbeat.heard = True
+
+    def _lose(self, reason: str) -> None:
+        """Tell all who subscribed that the items are not known any more."""
+        _log.info("%s: %s", self.block.name, reason)
+        with self._judging:
+            self._gap = object()
+            self._lost = reason
+            for remote in self._subscribed.values():
+                remote.note_gone(reason)
 
     def _search_while_gone(self) -> None:
         """Look for a daemon that does not return to where it was, as nobody may ask it anything."""
@@ -284,13 +285,24 @@ class Peer:
                     if self._closed.is_set() or self._connected.is_set():
                         self._searching = False
                         return
-                self._find_again()
+                    listener = self._listener
+                self._look_elsewhere(listener)
         except BaseException:
             self._searching = False
             raise
 
+    def _look_elsewhere(self, listener: Listener | None) -> None:
+        with contextlib.suppress(UntrustedDaemon):  # whoever asks for a value is told
+            if listener is not None and listener.try_again() and self.take_other_key():
+                return
+            self._find_again()
+
+    # What was missed.
+
     def _start_to_catch_up(self) -> None:
-        self.later(self._catch_up)
+        if not self._catch_up_waits:
+            self._catch_up_waits = True
+            self.later(self._catch_up)
 
     def later(self, job: Callable[[], object]) -> None:
         """Do what may take long on another thread, after all that was given here earlier."""
@@ -298,6 +310,7 @@ class Peer:
 
     def _catch_up(self) -> None:
         """Ask for the present values after a break; until that is done, nothing is live."""
+        self._catch_up_waits = False
         pause_s, longest_s = CATCH_UP_AGAIN_S
         while not self.live and not self._closed.is_set():
             gap = self._gap
@@ -307,38 +320,48 @@ class Peer:
                 if listener is None or not self._confirm(listener):
                     return  # the next connection, or the confirmation, brings us back here
                 self._read_block()
-                self._read_all()
+                if self._read_all(gap):
+                    continue
             except MktlError as error:
                 _log.debug("values of %s are not caught up with: %s", self.block.name, error)
-            else:
-                self._caught_up_with = gap
-                continue
             self._closed.wait(pause_s)
             pause_s = min(2 * pause_s, longest_s)
 
     def _read_block(self) -> None:
         """A daemon that was restarted may hold other items, in other units, than before."""
-        renewed = self.verify(config.answer_timeout_s())
+        renewed = self.identify(config.answer_timeout_s())
         if renewed is None:
-            # Another daemon may answer where this one was.
-            self._find_again()
-            raise NoAnswer(f"{self.block.name} does not say what its items are")
+            if not self.find_successor_here():
+                self._find_again()
+            raise NoAnswer(f"another daemon answers where {self.block.name} was")
         if renewed is not self.block:
             self._renewed(renewed)
 
-    def _read_all(self) -> None:
+    def _read_all(self, gap: object) -> bool:
+        """Ask for all values; return whether what was missed in *gap* is known then."""
         remotes = list(self._subscribed.values())
         asked = [
             (remote, remote.received, self.request(GET, remote.full_key)) for remote in remotes
         ]
-        for remote, received, reply in asked:
-            response = reply.wait()
-            try:
-                remote.receive_present(read_response(response), received)
-            except NotSupported:
-                pass  # it can be set, but not read
-            except MktlError:  # of this item alone: who wants to know its value has to ask
-                remote.note_peer_lost()
+        patience_s = config.answer_timeout_s()
+        answers = [
+            (remote, received, read_or_error(reply, patience_s))
+            for remote, received, reply in asked
+        ]
+        busy = False
+        with self._judging:
+            known = self._connected.is_set() and gap is self._gap
+            for remote, received, answer in answers:
+                if isinstance(answer, Payload):
+                    remote.receive_present(answer, received, known=known)
+                elif isinstance(answer, Busy):
+                    busy = True
+                else:
+                    remote.note_unknown(answer, known=known)
+            if known and not busy:
+                self._caught_up_with = gap
+                self._lost = None
+        return known and not busy
 
     def close(self) -> None:
         """Close both connections for good."""
@@ -353,6 +376,7 @@ class Peer:
             self._proof = None
             self._gap = object()
             self._connected.clear()
+            self._heartbeat.begin()
             client, self._client = self._client, None
             listener, self._listener = self._listener, None
         if listener is not None:

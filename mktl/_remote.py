@@ -9,14 +9,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import config
+from ._asking import GONE_S, is_from_another
 from ._local import says_nothing_new
 from ._peer import Peer
+from ._remote_set import RemoteSet
 from .callbacks import Callback, Callbacks
 from .errors import ConnectionLost, MktlError, NotConnected, NotSupported
 from .payload import Payload
 from .protocol import bulk as bulk_codec
 from .protocol.message import NO_ACK, NO_REP, SET
-from .replies import read_reply
 from .requests import origin_fields
 from .transport.client import Reply
 
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from .description import Description
 
 __all__ = ["Remote"]
-
-
-OVERTAKEN_S = 2.0
-"""For how long after the answer to a GET broadcasts may come in that are older than it."""
 
 
 class Remote:
@@ -58,9 +55,17 @@ class Remote:
         self._lock = threading.Lock()
         self._subscribing = threading.Lock()
         self.received = 0
-        self._overtaken_until = 0.0
+        # Of those, the one that was taken last.
+        self._accepted = 0
+        # What a GET was answered last, unless a broadcast has come since that is not older: all
+        # that follow on that connection are newer. Broadcasts come in their order; it is only the
+        # answers that may overtake them, and that their times are compared with.
+        self._answer: Payload | None = None
         self._asks_again = False
         self._outdated = False
+        # Why nothing is known of it any more, as callbacks were told.
+        self._unknown: str | None = None
+        self._told: Payload | None = None
 
     @property
     def description(self) -> Description:
@@ -69,28 +74,62 @@ class Remote:
 
     @property
     def live(self) -> bool:
-        """Whether broadcasts keep the value true at this moment."""
-        peer = self._peer()
-        return self._subscribed_at is peer and peer.live
+        """Whether broadcasts keep the value true at this moment. Never waits."""
+        peer = self._subscribed_at
+        return peer is not None and peer.live and self._unknown is None
 
     def current(self) -> Payload:
-        """Return the payload that is true now, from broadcasts if they are coming in."""
+        """Return what is known of the item; nobody is asked where it is known not to be known."""
+        peer = self._subscribed_at
+        if peer is not None:
+            reason = self._unknown or peer.trouble
+            if reason is not None:
+                return _unknown(self.payload, reason)
         return self.get(refresh=False, timeout=None)
 
     def get(self, *, refresh: bool, timeout: float | None) -> Payload:
         """Return a payload: from the daemon if asked to, or if broadcasts cannot be relied on."""
         peer = self._peer()
+        patience: dict[str, float] = {}
         if not refresh:
             if self._subscribed_at is not peer:
                 self._subscribe(peer)
                 if self._subscribed_at is peer:
                     return self.payload
-            elif peer.live and not self._outdated:
+            elif peer.live and not self._outdated and self._unknown is None:
                 return self.payload
+            elif peer.lost is not None:
+                # It is known to be gone: a word to see whether it is back has to do.
+                patience["ack_timeout_s"] = min(GONE_S, config.answer_timeout_s())
         received = self.received
-        payload = peer.get(self.full_key, refresh=refresh, timeout_s=timeout)
+        payload = self._ask(peer, refresh, timeout, patience)
         self._take(payload, received)
         return payload
+
+    def _ask(
+        self, peer: Peer, refresh: bool, timeout: float | None, patience: dict[str, float]
+    ) -> Payload:
+        """Ask the daemon; and once more whoever turns out to hold the item in its place."""
+        try:
+            return peer.get(self.full_key, refresh=refresh, timeout_s=timeout, **patience)
+        except MktlError as error:
+            other = self.elsewhere(peer, error)
+            if other is None:
+                raise
+        return other.get(self.full_key, refresh=refresh, timeout_s=timeout, **patience)
+
+    def elsewhere(self, peer: Peer, error: MktlError) -> Peer | None:
+        """Return whom to ask once more, after an *error* that came from *peer*.
+
+        ``None`` where it is the right one, and has the last word.
+        """
+        if is_from_another(error) and peer.reconsider():
+            return self._peer()
+        if isinstance(error, ConnectionLost):
+            with contextlib.suppress(MktlError):
+                other = self._peer()
+                return other if other is not peer else None
+        return None
 
     def subscribe(self) -> None:
         """Have new values delivered from now on, and find out the present one."""
@@ -115,20 +154,54 @@ class Remote:
                 # The hardware does not answer, or not soon: then what was last known, and how bad
                 # it is. What comes later comes as a broadcast.
                 payload = peer.get(self.full_key, refresh=False, timeout_s=patience_s)
-            self._take(payload, received)
+            if self._subscribed_at is None and self._unknown is None:
+                self._take(payload, received, told=True)
+            else:
+                self.receive_present(payload, received, known=peer.lost is None)
             # Not before: what was only asked for, or of another daemon, nobody keeps true.
-            self._subscribed_at = peer
+            self._move_to(peer)
+        if peer.lost is not None:
+            self.note_gone(peer.lost)
 
-    def _take(self, payload: Payload, received: int) -> None:
+    def attach(self, peer: Peer) -> None:
+        """Be kept true by *peer* from now on, which is about to ask for the present value."""
+        with self._lock:
+            self._outdated = True
+            self._answer = None
+        self._move_to(peer)
+
+    def _move_to(self, peer: Peer) -> None:
+        before, self._subscribed_at = self._subscribed_at, peer
+        if before is not None and before is not peer:
+            before.release(self)
+
+    def is_subscribed_elsewhere(self, uuid: str) -> bool:
+        """Return whether another daemon than *uuid* is to keep it true."""
+        peer = self._subscribed_at
+        return peer is not None and peer.block.uuid != uuid
+
+    # What comes in. Each of these may be called by any thread.
+
+    def _take(self, payload: Payload, received: int, *, told: bool = False) -> None:
         """Take the answer to a GET, unless a broadcast came in since *received*.
 
         Which of the two is older is not known then: an outdated value stays outdated.
         """
         with self._lock:
             if self.received == received:
-                self.payload = payload
+                self._note_answer(payload)
                 self._outdated = False
-                self._overtaken_until = time.monotonic() + OVERTAKEN_S
+                if told:
+                    self._told = payload
+
+    def _note_answer(self, payload: Payload) -> None:
+        old, self.payload = self.payload, payload
+        if self._answer is not None or not _is_same(payload, old):
+            self._answer = payload
+
+    def _tell(self, payload: Payload) -> None:
+        self._told = payload
+        self._callbacks.deliver(payload)
 
     def receive(self, payload: Payload) -> bool:
         """Take a broadcast. They come in the order in which they were sent.
@@ -138,41 +211,82 @@ class Remote:
         """
         with self._lock:
             self.received += 1
-            if not _is_older(payload, self.payload):
-                self.payload = payload
-                self._callbacks.deliver(payload)
-                return False
-            # Either the answer to a GET has overtaken it, or the daemon's clock was set back.
-            self._outdated = True
-            if time.monotonic() >= self._overtaken_until:
-                self.payload = payload
-                self._callbacks.deliver(payload)
-                return False
-            first, self._asks_again = not self._asks_again, True
-            return first
+            answer, self._answer = self._answer, None
+            if answer is not None and _is_older(payload, answer):
+                # Either the answer to a GET has overtaken it, or the daemon's clock was set back.
+                self._answer = answer
+                self._outdated = True
+                first, self._asks_again = not self._asks_again, True
+                return first
+            self.payload, self._accepted = payload, self.received
+            # What is heard of a daemon that counts as gone may have been on its way for long:
+            # callbacks are told of the present value when that is known.
+            if self._unknown is None and not (answer is not None and self._is_told(payload)):
+                self._tell(payload)
+            return False
+
+    def _is_told(self, payload: Payload) -> bool:
+        """Return whether callbacks have heard of just this, as the answer to a GET."""
+        told = self._told
+        return told is not None and not bulk_codec.is_array(told.value) and _is_same(payload, told)
 
     def ask_again(self, peer: Peer) -> None:
         """See to it that a broadcast that was left out was indeed an older one."""
         self._asks_again = False
         received = self.received
-        with contextlib.suppress(MktlError):  # who wants to know the value has to ask
-            payload = peer.get(self.full_key, refresh=False, timeout_s=None)
-            self.receive_present(payload, received)
+        try:
+            patience_s = config.answer_timeout_s()
+            payload = peer.get(self.full_key, refresh=False, timeout_s=patience_s)
+        except MktlError:  # who wants to know the value has to ask; broadcasts are all there is
+            with self._lock:
+                self._answer = None
+        else:
+            self.receive_present(payload, received, known=self._unknown is None)
 
-    def receive_present(self, payload: Payload, received: int) -> None:
-        """Take what was asked for when *received* was true; callbacks hear of it if it is news."""
+    def receive_present(self, payload: Payload, received: int, *, known: bool = True) -> None:
+        """Take what was asked for when *received* was true; callbacks hear of it if it is news.
+
+        Args:
+            payload: The answer.
+            received: How many broadcasts had come when it was asked for.
+            known: Whether broadcasts keep it true from now on; if not, and it counts as unknown,
+                it goes on doing so.
+        """
         with self._lock:
-            old = self.payload
-            if self.received != received and _is_older(payload, old):
-                return  # overtaken by a broadcast
-            self._outdated = self._outdated and self.received != received
-            self._overtaken_until = time.monotonic() + OVERTAKEN_S
-            # A device with coarse time stamps may give one to two values; frames are not compared.
-            frame = bulk_codec.is_array(payload.value)
-            if payload.time == old.time and (frame or says_nothing_new(payload, old)):
+            overtaken = self._accepted > received and _is_older(payload, self.payload)
+            if not overtaken:
+                self._outdated = self._outdated and self.received != received
+                self._note_answer(payload)
+            was_unknown = self._unknown is not None
+            if known:
+                self._unknown = None
+            if self._unknown is not None:
                 return
-            self.payload = payload
-            self._callbacks.deliver(payload)
+            # Frames are not compared.
+            told, present = self._told, self.payload
+            if was_unknown or told is None or not _is_same(present, told):
+                self._tell(present)
+
+    def note_gone(self, reason: str) -> None:
+        """Tell callbacks, once, that the value is not known any more, as its daemon is gone."""
+        with self._lock:
+            if self._unknown is None:
+                self._unknown = reason
+                self._tell(_unknown(self.payload, reason))
+
+    def note_unknown(self, error: MktlError | None, *, known: bool) -> None:
+        """Take note that the daemon is there, but does not say what this one is.
+
+        Args:
+            error: Why; ``None`` if it is one that cannot be read.
+            known: Whether broadcasts come in from now on.
+        """
+        with self._lock:
+            self._outdated = True
+            if known:
+                self._unknown = None
+                if error is not None:
+                    self._tell(_unknown(self.payload, str(error), type(error).__name__))
 
     def note_peer_lost(self) -> None:
         """Rely on what is known here no longer: whoever wants the value has to ask."""
@@ -183,9 +297,12 @@ class Remote:
         """Have *callback* called with the present value, in order with all others."""
         self.current()
         with self._lock:
-            self._callbacks.deliver(self.payload, only=callback)
+            payload = self.payload
+            if self._unknown is not None:
+                payload = _unknown(payload, self._unknown)
+            self._callbacks.deliver(payload, only=callback)
 
-    def set(self, value: Any, *, reply: bool) -> _RemoteSet | None:
+    def set(self, value: Any, *, reply: bool) -> RemoteSet | None:
         """Ask the daemon to set *value*."""
         if isinstance(value, (bytes, bytearray, memoryview)) or self.description.type == "bulk":
             import numpy as np
@@ -197,9 +314,19 @@ class Remote:
         extra = origin_fields() if reply else {}
         fields, data = Payload(value, time.time(), **extra).encode()
         flags = 0 if reply else NO_ACK | NO_REP
-        sent = self._peer().request(SET, self.full_key, fields, bulk=data, flags=flags)
-        # Once it is done the value known here is an old one, and so are broadcasts on their way.
-        return _RemoteSet(sent, self.note_peer_lost) if reply else None
+
+        def send(peer: Peer) -> Reply:
+            return peer.request(SET, self.full_key, fields, bulk=data, flags=flags)
+
+        peer = self._peer()
+        try:
+            sent = send(peer)
+        except ConnectionLost:  # it was found to have another identity just now
+            other = self._peer()
+            if other is peer:
+                raise
+            peer, sent = other, send(other)
+        return RemoteSet(self, peer, sent, send) if reply else None
 
     def poll(self, period: float | None) -> None:  # noqa: ARG002
         """Refused: only its daemon polls an item."""
@@ -222,32 +349,23 @@ class Remote:
         raise NotSupported(f"{self.full_key} is read by its daemon alone: use get(refresh=True)")
 
 
-class _RemoteSet:
-    """A SET that was sent."""
-
-    def __init__(self, reply: Reply, note_done: Callable[[], None]) -> None:
-        self._reply = reply
-        self._note_done = note_done
-
-    def poll(self) -> bool:
-        done = self._reply.poll()
-        if done:
-            self._note_done()
-        return done
-
-    def wait_acknowledged(self) -> None:
-        self._reply.wait_acknowledged()
-
-    def wait(self, timeout: float | None = None) -> None:
-        try:
-            read_reply(self._reply, timeout)
-        finally:  # what has failed may have done something all the same
-            self._note_done()
+def _unknown(payload: Payload, reason: str, error_class: str = "NoAnswer") -> Payload:
+    """Return *payload* as one that nobody vouches for any more."""
+    return payload.having(quality="invalid", reason=reason, error_class=error_class)
 
 
-def _is_older(payload: Payload, known: Payload) -> bool:
-    """Return whether a broadcast may have been sent before what is *known* was true."""
-    if known.time is None or payload.time is None:
+def _is_older(payload: Payload, answer: Payload) -> bool:
+    """Return whether a broadcast may have been sent before what was answered was true."""
+    if answer.time is None or payload.time is None:
         return False
-    same = payload.time == known.time and payload.quality != known.quality
-    return same or payload.time < known.time
+    same = payload.time == answer.time and payload.quality != answer.quality
+    return same or payload.time < answer.time
+
+
+def _is_same(payload: Payload, old: Payload) -> bool:
+    """Return whether both say the same; of frames, whether they were taken at the same time."""
+    if payload.time != old.time:
+        return False
+    if bulk_codec.is_array(payload.value):
+        return (payload.quality, payload.reason) == (old.quality, old.reason)
+    return says_nothing_new(payload, old)

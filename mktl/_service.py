@@ -8,11 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ._access import Access
+from ._alarms import Alarms
+from ._audit import AuditLog
 from ._authority import Authority
+from ._locks import LockItem, Locks
 from ._ratelimit import RateLimitedLog
-from .errors import BadValue, Busy, MktlError, NotSaved, UnknownKey
+from ._restoring import Restoring
+from .errors import BadValue, Busy, NotSaved, UnknownKey
 from .lanes import Lanes
 from .payload import Payload
 from .persistence import PersistentValues
@@ -21,6 +26,8 @@ from .protocol.names import nearest, split
 from .scheduler import Scheduler
 
 if TYPE_CHECKING:
+    from ._callers import Caller
+    from ._protection import Protection
     from .catalog import Block
     from .item import Item
     from .transport.publisher import Publisher
@@ -30,6 +37,8 @@ __all__ = ["Service"]
 
 MOST_WAITING = 50_000
 """Requests that may wait for code of items; beyond them a client is told that we are busy."""
+MOST_BYTES_WAITING = 512 * 1024 * 1024
+"""The same, in bytes that they came in."""
 MOST_WAITING_FOR_A_LINE = {"get": 8, "set": 128, "urgent": 4}
 """Threads that may wait for their turns at one controller: refreshes are quick, a SET that moves
 something may take a minute (a motion controller has up to 128 axes), and one that stops it must
@@ -55,12 +64,21 @@ class Service:
         self.scheduler = Scheduler(self.lanes, name)
         self.publisher: Publisher | None = None
         self.persistent: PersistentValues | None = None
+        self.access = Access()
+        self.protection: Protection | None = None
+        self.audit = AuditLog(store, name.removeprefix(f"{store}."))
+        self.locks = Locks(store)
+        self.alarms = Alarms(self)
+        self._restoring = Restoring(self.authorities, name.partition(".")[2], self._go_on)
         self._block = block
         self._waiting = 0
+        self._waiting_bytes = 0
         self._pools: dict[int, dict[str, Lanes]] = {}
         self._counting = threading.Lock()
         self._moments = itertools.count(1)
         self.unsaved = RateLimitedLog(_log)
+        self._next_suggestion = 0.0
+        self._catalog: tuple[Block | None, bytes] = (None, b"")
 
     # For items.
 
@@ -91,17 +109,18 @@ class Service:
         """Have *job* answer *responder*, after all earlier refreshes of *item*."""
         return self._submit_answer("get", item, ("get", item), responder, job)
 
-    def submit_set(self, item: Item, responder: Responder, job: Callable[[], None]) -> bool:
-        """Have *job* answer *responder*, after all earlier SETs of *item*."""
-        return self._submit_answer(_set_kind(item), item, _set_lane(item), responder, job)
-
-    def submit_own_set(self, item: Item, job: Callable[[], None]) -> None:
+    def submit_set(self, item: Item, job: Callable[[], None], size: int = 0) -> None:
         """Have *job* done after all earlier SETs of *item*.
+
+        Args:
+            item: What is set.
+            job: Sets it.
+            size: Bytes that wait with it.
 
         Raises:
             Busy: there is too much to do already.
         """
-        self._submit(self._pool(_set_kind(item), item), _set_lane(item), job)
+        self._submit(self._pool(_set_kind(item), item), _set_lane(item), job, size)
 
     def _submit_answer(
         self,
@@ -112,7 +131,7 @@ class Service:
         job: Callable[[], None],
     ) -> bool:
         try:
-            self._submit(self._pool(kind, item), lane, job)
+            self._submit(self._pool(kind, item), lane, job, responder.request.size)
         except Busy as error:
             responder.fail(error)
             return False
@@ -148,24 +167,51 @@ class Service:
         ended = [lanes.close(max(0.0, deadline - time.monotonic())) for lanes in self._all_lanes()]
         return all(ended)
 
-    def _submit(self, pool: Lanes, lane: Hashable, job: Callable[[], None]) -> None:
+    def _submit(self, pool: Lanes, lane: Hashable, job: Callable[[], None], size: int) -> None:
         if self._waiting >= MOST_WAITING:
             raise Busy(f"{self.name} is busy: {self._waiting} requests are waiting")
-        self._count(1)
+        # One that is larger than all that may wait is served when it is alone.
+        if self._waiting_bytes and self._waiting_bytes + size > MOST_BYTES_WAITING:
+            raise Busy(f"{self.name} is busy: {self._waiting_bytes} bytes of requests are waiting")
+        self._count(1, size)
 
         def counted() -> None:
             try:
                 job()
             finally:
-                self._count(-1)
+                self._count(-1, -size)
 
         if not pool.submit(lane, counted):
-            self._count(-1)
+            self._count(-1, -size)
             raise Busy(f"{self.name} is stopping")
 
-    def _count(self, change: int) -> None:
+    def _count(self, change: int, size: int) -> None:
         with self._counting:
             self._waiting += change
+            self._waiting_bytes += size
+
+    # Who may do what.
+
+    @property
+    def public_key(self) -> str:
+        """The key by which clients recognise the daemon; empty where it does not encrypt."""
+        return "" if self.protection is None else self.protection.public_key
+
+    def check_get(self, item: Item, caller: Caller) -> None:
+        """Let *caller* read *item*.
+
+        Raises:
+            NotAllowed: the daemon's rules do not.
+        """
+        self.access.check_get(item.key, caller)
+
+    def check_set(self, item: Item, caller: Caller) -> None:
+        """Let *caller* set *item*.
+
+        Raises:
+            NotAllowed: the daemon's rules do not.
+        """
+        self.access.check_set(item.key, caller)
 
     # For the request server.
 
@@ -199,49 +245,48 @@ class Service:
 
     def _answer_builtin(self, responder: Responder, name: str) -> None:
         block = self._block()
-        value: Any = {block.uuid: block.to_json()}
         if name == "_hash":
             value = {block.store: {block.uuid: block.hash}}
-        responder.reply(encode_json({"value": value}))
+            responder.reply(encode_json({"value": value}))
+            return
+        # Made once: it may have some megabytes, and everybody may ask for it at any time.
+        if self._catalog[0] is not block:
+            self._catalog = block, encode_json({"value": {block.uuid: block.to_json()}})
+        responder.reply(self._catalog[1])
 
     def _suggestion(self, key: str) -> str:
+        began = time.monotonic()
+        if began < self._next_suggestion:
+            return ""
         close = nearest(key, self.authorities)
+        # At most a tenth of the time of the thread that answers everybody.
+        self._next_suggestion = time.monotonic() + 9 * (time.monotonic() - began)
         return f"; did you mean {' or '.join(close)}?" if close else ""
 
     # For the daemon.
 
     def restore(self) -> None:
         """Give items the values of their descriptions, and then those kept on disk."""
+        self._restoring.restore(self.persistent, self.scheduler)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Go on with the locks and alarms that the last run has left in items of its own."""
         for authority in self.authorities.values():
-            description = authority.description
-            if description.initial is not None:
-                authority.restore(Payload(description.coerce(description.initial)), saved=False)
-        if self.persistent is None:
-            return
-        for key, payload in self.persistent.load():
-            holder = self.authorities.get(key)
-            if holder is None or not holder.description.persist:
-                continue
-            try:
-                coerced = payload.having(value=holder.description.coerce(payload.value))
-            except MktlError as error:
-                _log.error("the persistent value of %s is not used: %s", key, error)
-                continue
-            holder.restore(coerced, saved=True)
-        if self.persistent.lost:
-            for authority in self.authorities.values():
-                if authority.description.persist:
-                    doubtful = authority.payload.having(
-                        quality="warning", reason=self.persistent.lost
-                    )
-                    authority.restore(doubtful, saved=False)
+            if isinstance(authority.item, LockItem):
+                authority.item.restore()
+        self.alarms.start()
 
     def close(self) -> None:
-        """Close the database and the broadcasts."""
+        """Write what is left of the audit log; close the database and the broadcasts."""
+        self.alarms.close()
+        self.audit.close()
         if self.persistent is not None:
             self.persistent.close()
         if self.publisher is not None:
             self.publisher.close()
+        if self.protection is not None:
+            self.protection.end()
 
 
 def _set_kind(item: Item) -> str:

@@ -1,4 +1,8 @@
-"""Callbacks of one item: held weakly, called in order, never holding up other items."""
+"""Callbacks of one item: held weakly, called in order, never holding up other items.
+
+Those that are slower than their item keep no more than a bounded number of its values waiting: the
+oldest are dropped, so that they end on the newest. How many is counted, and logged.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,17 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from ._ratelimit import RateLimitedLog
 from .lanes import Lanes
 from .payload import Payload
+from .waiting import Waiting
 
 __all__ = ["Callback", "Callbacks"]
 
 _log = logging.getLogger(__name__)
+
+_TURN = 100
+"""Values that are told before it is the turn of another item."""
 
 Callback = Callable[..., object]
 """Called with the item, its value, and UNIX seconds at which it took the value."""
@@ -41,6 +50,11 @@ class Callbacks:
         self._lanes = lanes
         self._lock = threading.Lock()
         self._registered: tuple[tuple[Callable[[], Callback | None], bool], ...] = ()
+        # Made when there is something to tell, as most items have nobody to tell it to.
+        self._waiting: Waiting[tuple[Payload, Callback | None]] | None = None
+        self._is_telling = False
+        self._trouble: RateLimitedLog | None = None
+        self.dropped = 0
 
     def __bool__(self) -> bool:
         return bool(self._registered)
@@ -69,9 +83,46 @@ class Callbacks:
 
     def deliver(self, payload: Payload, only: Callback | None = None) -> None:
         """Have all callbacks, or *only* one, called with *payload*, after all earlier ones."""
-        if self._registered:
-            # A lane of their own: a callback may set the item, and wait for it.
-            self._lanes().submit(self, lambda: self._call(payload, only))
+        if not self._registered:
+            return
+        with self._lock:
+            if self._waiting is None:
+                self._waiting = Waiting()
+            dropped = self._waiting.put((payload, only), payload)
+            starts, self._is_telling = not self._is_telling, True
+        self.note_dropped(dropped)
+        # A lane of their own: a callback may set the item, and wait for it.
+        if starts and not self._lanes().submit(self, self._tell):
+            self._is_telling = False
+
+    def note_dropped(self, count: int) -> None:
+        """Count values that were dropped as they came faster than they were taken."""
+        if not count:
+            return
+        with self._lock:
+            self.dropped += count
+            trouble = self._trouble = self._trouble or RateLimitedLog(_log)
+        item: Any = self._item()
+        trouble.warning(
+            "values of %s come faster than its callbacks take them: %d were dropped so far, the "
+            "oldest each time",
+            getattr(item, "full_key", "an item"),
+            self.dropped,
+        )
+
+    def _tell(self) -> None:
+        waiting = self._waiting
+        assert waiting is not None
+        while True:
+            for _turn in range(_TURN):
+                with self._lock:
+                    entry = waiting.get(0)
+                    if entry is None:
+                        self._is_telling = False
+                        return
+                self._call(*entry)
+            if self._lanes().submit(self, self._tell):
+                return  # otherwise nothing more is taken on: what waits is told here
 
     def _call(self, payload: Payload, only: Callback | None) -> None:
         item: Any = self._item()

@@ -5,6 +5,7 @@ A block is what one daemon is authoritative for. Everything in here is pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ from .protocol.names import fold, is_host
 
 __all__ = ["Block", "Conflict", "Origin", "find_conflicts", "hash_items"]
 
+_KEY = re.compile(r"(?:[0-9a-f]{64})?")
 LAST_TIME = 1e12
 """UNIX seconds, long after anything that a clock can show."""
 
@@ -30,11 +32,21 @@ class Origin:
     """Port of its request socket."""
     pub: int | None = None
     """Port of its broadcast socket; only the daemon has one."""
+    curve: str = ""
+    """Public key of the daemon where its sockets are encrypted: our own addition."""
+
+    @property
+    def address(self) -> tuple[str, int, int | None]:
+        """Where it is, whatever its key."""
+        return self.hostname, self.rep, self.pub
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as they travel."""
-        fields = {"stratum": self.stratum, "hostname": self.hostname, "rep": self.rep}
-        return fields if self.pub is None else {**fields, "pub": self.pub}
+        fields: dict[str, Any] = {"stratum": self.stratum, "hostname": self.hostname}
+        fields["rep"] = self.rep
+        if self.pub is not None:
+            fields["pub"] = self.pub
+        return {**fields, "curve": self.curve} if self.curve else fields
 
     @classmethod
     def from_json(cls, fields: object) -> Origin:
@@ -52,7 +64,11 @@ class Origin:
         if type(stratum) is not int or stratum < 0:
             raise BadMessage(f"stratum {stratum!r:.80} is not a number from 0 up")
         pub = fields.get("pub")
-        return cls(stratum, hostname, _port(fields.get("rep")), None if pub is None else _port(pub))
+        curve = fields.get("curve", "")
+        if not (isinstance(curve, str) and _KEY.fullmatch(curve)):
+            raise BadMessage(f"the provenance has no usable public key: {curve!r:.80}")
+        rep = _port(fields.get("rep"))
+        return cls(stratum, hostname, rep, None if pub is None else _port(pub), curve)
 
 
 def _port(value: object) -> int:
@@ -154,6 +170,10 @@ class Block:
         return replace(self, provenance=(*self.provenance, Origin(stratum, hostname, rep)))
 
 
+def _address(block: Block) -> tuple[str, int, int | None] | None:
+    return None if block.daemon is None else block.daemon.address
+
+
 def hash_items(items: Mapping[str, Mapping[str, Any]]) -> int:
     """Return a number of 128 bits that changes when *items* do, whatever their order."""
     import hashlib  # slow to import, and only daemons need it
@@ -203,7 +223,7 @@ def _conflict(block: Block, other: Block) -> str:
     if other.uuid == block.uuid:
         if other.name != block.name:
             return f"the uuid {block.uuid} of {block.name} is that of {other.name} {where}"
-        if block.daemon == other.daemon:
+        if _address(block) == _address(other):
             return ""
         return f"{other.name} lives {where} already, with the same uuid {other.uuid}"
     if other.alias == block.alias:

@@ -11,7 +11,12 @@ in nothing else:
 ``MKTL_DISCOVERY_PORT``  UDP port of daemons; default 10111
 ``MKTL_FIRST_PORT``      TCP port at which a daemon begins to look for free ones; default 10079
 ``MKTL_MAX_MESSAGE``     bytes that one frame may have; default 256 MiB
+``MKTL_MAX_BACKLOG``     bytes that what peers do not finish or read may take; default 1 GiB
 ``MKTL_TIMEOUT``         seconds that a daemon has to acknowledge a request; default 2
+``MKTL_SILENCE``         seconds without a broadcast after which a daemon counts as gone; default 5
+``MKTL_KEY``             name of the pair of keys to connect with; default "default"
+``MKTL_AUDIT_BYTES``     bytes that one file of a daemon's audit log may have; default 10 MB
+``MKTL_AUDIT_FILES``     how many such files are kept of each daemon; default 10
 """
 
 from __future__ import annotations
@@ -26,21 +31,27 @@ from .protocol import discovery
 __all__ = [
     "LOOPBACK_BROADCAST",
     "answer_timeout_s",
+    "audit_bytes",
+    "audit_files",
     "bind_address",
     "broadcast_addresses",
     "check_timeout",
     "daemon_discovery_port",
     "first_port",
     "home",
+    "max_backlog",
     "max_message",
     "registry_discovery_port",
     "set_answer_timeout_s",
     "set_home",
+    "silence_s",
     "write_atomically",
 ]
 
 LOOPBACK_BROADCAST = "127.255.255.255"
 """Reaches every listener on this host, also where there is no network."""
+
+_LEAST_SILENCE_S = 2.0
 
 _home: Path | None = None
 _answer_timeout_s: float | None = None
@@ -92,6 +103,21 @@ def max_message() -> int:
     return _number("MKTL_MAX_MESSAGE", 2**28, most=2**62)
 
 
+def audit_bytes() -> int:
+    """Return the bytes that one file of an audit log may have."""
+    return _number("MKTL_AUDIT_BYTES", 10_000_000, most=2**40)
+
+
+def audit_files() -> int:
+    """Return how many files of an audit log are kept."""
+    return _number("MKTL_AUDIT_FILES", 10, most=1000)
+
+
+def max_backlog() -> int:
+    """Return the bytes in memory for peers, beyond which those to blame are disconnected."""
+    return _number("MKTL_MAX_BACKLOG", 2**30, most=2**62)
+
+
 def answer_timeout_s() -> float:
     """Return the seconds that a peer has to acknowledge a request, or to answer it right away."""
     if _answer_timeout_s is not None:
@@ -106,6 +132,17 @@ def set_answer_timeout_s(seconds: float | None) -> None:
     """Use *seconds* instead of ``$MKTL_TIMEOUT`` in this process; ``None`` goes back to it."""
     global _answer_timeout_s  # noqa: PLW0603 - one process has one patience
     _answer_timeout_s = seconds
+
+
+def silence_s() -> float:
+    """Return the seconds for which a daemon may broadcast nothing until it counts as gone."""
+    seconds = check_timeout(os.environ.get("MKTL_SILENCE") or "5", "MKTL_SILENCE")
+    if seconds < _LEAST_SILENCE_S:
+        raise ConfigurationError(
+            f"MKTL_SILENCE must be at least {_LEAST_SILENCE_S:g} s, not {seconds:g}: the clock of "
+            "a daemon, by which it is heard, comes once a second"
+        )
+    return seconds
 
 
 def check_timeout(text: str, what: str) -> float:
@@ -132,6 +169,16 @@ def _number(variable: str, default: int, *, most: int) -> int:
     raise ConfigurationError(f"{variable} must be a number from 1 to {most}, not {text!r}")
 
 
+def _synchronise(directory: Path) -> None:
+    """Have the names in *directory* on disk, too: else a power cut takes a new file away again."""
+    with contextlib.suppress(OSError):  # the file itself is there; not all systems know this
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace the file at *path* by *data*: a reader sees the old or the new, never a part.
 
@@ -148,6 +195,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         Path(name).replace(path)
+        _synchronise(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             Path(name).unlink()

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _process, announcing
 from ._authority import Authority
@@ -15,8 +15,10 @@ from ._blocks import BlockPoll
 from ._builtin import add_builtin_items, builtin_descriptions, described_by_class
 from ._controllers import ControllerItems
 from ._identity import Place, read_items
+from ._protection import Protection
 from ._rivals import RivalSearch
 from ._service import Service
+from ._sockets import open_sockets
 from .catalog import Block, Origin, hash_items
 from .config import daemon_discovery_port, home
 from .controllers import ControllerLike
@@ -30,9 +32,9 @@ from .scheduler import Scheduler
 from .store import Store
 from .transport.beacon import Beacon
 from .transport.hosts import hostname
-from .transport.ports import PUBLISH_PORTS, REQUEST_PORTS, bind, reserved_ports
-from .transport.publisher import Publisher
-from .transport.server import RequestServer
+
+if TYPE_CHECKING:
+    from .transport.server import RequestServer
 
 __all__ = ["Daemon"]
 
@@ -121,6 +123,10 @@ class Daemon:
 
         They are added to those of the daemon's catalog file, and count more than it.
         """
+        return {}
+
+    def describe_access(self) -> Mapping[str, Any]:
+        """Return who may do what, as ``[access]`` of a file does; by default, all may all."""
         return {}
 
     def setup(self) -> None:
@@ -291,20 +297,9 @@ class Daemon:
         add_builtin_items(self)
 
     def _bind(self) -> None:
-        directory = home() / "daemon" / "port"
-        remembered = directory / self.store.name / self.uuid
-        reserved = reserved_ports(directory)
-        self._service.publisher = Publisher(
-            lambda socket: bind(socket, remembered.with_suffix(".pub"), PUBLISH_PORTS, reserved)
-        )
-        # A port serves both kinds, so the one just taken is reserved as well.
-        reserved.add(self._service.publisher.port)
-        self._server = RequestServer(
-            lambda socket: bind(socket, remembered.with_suffix(".req"), REQUEST_PORTS, reserved),
-            self._service.handle,
-            self.name,
-        )
-        self._server.attend(self._service.publisher)
+        authorities = self._service.authorities
+        protection = Protection(self.store.name, self.describe_access(), authorities.keys)
+        self._server = open_sockets(self._service, self.uuid, protection)
 
     def _settle_descriptions(self) -> None:
         """A SET of something that is only read would show a value that the hardware never had."""
@@ -316,6 +311,8 @@ class Daemon:
         self._service.persistent = PersistentValues(
             persist / f"{self.uuid}.sqlite", persist / self.uuid
         )
+        if self._place.forgotten:
+            self._service.persistent.doubt_all(self._place.forgotten)
 
     def _current_block(self) -> Block:
         if self._block is None:
@@ -330,7 +327,9 @@ class Daemon:
                 time=self._place.time_of(hash_ := hash_items(items)),
                 hash=hash_,
                 items=items,
-                provenance=(Origin(0, self._hostname, request_port, publish_port),),
+                provenance=(
+                    Origin(0, self._hostname, request_port, publish_port, self._service.public_key),
+                ),
             )
         return self._block
 

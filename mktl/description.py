@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -61,11 +62,12 @@ class Description:
     range: tuple[float | None, float | None] | None = None
     """What a SET may ask for, in stored units, both ends included; ``None`` is an open side."""
     limits: Mapping[str, Any] | None = None
-    """``warning`` and ``alarm`` as pairs in stored units, ``hysteresis``, and ``delay_s``."""
+    """``warning`` and ``alarm`` as pairs in stored units, or as states of an item with names;
+    ``hysteresis``, ``delay_s`` and ``latch``."""
     deadband: float | None = None
     """Smallest change, in stored units, that is published."""
     tracks: Mapping[str, Any] | None = None
-    """The ``item`` whose value this one follows, the ``tolerance``, and ``within_s`` seconds."""
+    """The ``item`` whose value this one follows, ``tolerance``, ``within_s`` and ``latch``."""
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """Fields that mean nothing to this version."""
     source: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
@@ -106,7 +108,10 @@ class Description:
             persist=reader.read("persist", _fields.check_flag, False),
             gettable=reader.read("gettable", _fields.check_flag, True),
             settable=reader.read("settable", _fields.check_flag, True),
-            limits=reader.read("limits", _fields.check_limits),
+            limits=reader.read(
+                "limits",
+                partial(_fields.check_limits, item_type=found["type"], names=found["names"]),
+            ),
             deadband=reader.read("deadband", _fields.check_not_negative),
             tracks=reader.read("tracks", _fields.check_tracks),
             extra=_fields.frozen(

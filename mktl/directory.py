@@ -28,6 +28,7 @@ from .replies import read_reply, read_response
 from .transport.client import RequestClient
 from .transport.hosts import parse_address
 from .transport.many import Address, ask_all
+from .trust import key_at
 
 __all__ = [
     "Address",
@@ -40,14 +41,16 @@ __all__ = [
     "find",
     "forget",
     "forget_registries",
+    "identify",
     "known_registries",
     "remember",
     "remember_registries",
-    "verify_with",
 ]
 
 CALL_WAIT_S = 0.5
 """How long to wait for answers to a call."""
+
+_MOST_WRONG_LINES = 3
 
 _log = logging.getLogger(__name__)
 
@@ -104,16 +107,24 @@ class Answers:
     failures: dict[Address, MktlError] = field(default_factory=dict)
 
 
-def ask(addresses: Iterable[Address], target: str, *, timeout_s: float) -> Answers:
+def ask(
+    addresses: Iterable[Address], target: str, *, timeout_s: float, registries: bool = False
+) -> Answers:
     """Ask all *addresses* at the same time for *target*, and return what they answer.
 
     Args:
         addresses: Request sockets of daemons or registries.
         target: A built-in such as ``cryo._catalog``.
         timeout_s: For the connection, and once more for the reply; all are waited for together.
+        registries: All are registries: those speak in clear text, also where daemons do not.
     """
     outcomes = ask_all(
-        addresses, GET, target, patience_s=lambda _address: timeout_s, reply_timeout_s=timeout_s
+        addresses,
+        GET,
+        target,
+        patience_s=lambda _address: timeout_s,
+        reply_timeout_s=timeout_s,
+        server_key=None if registries else key_at,
     )
     answers = Answers()
     for address, outcome in outcomes.items():
@@ -131,14 +142,14 @@ def _value_of(outcome: Response | MktlError) -> Any:
 
 
 def ask_catalog(
-    store: str, addresses: Iterable[Address], *, timeout_s: float
+    store: str, addresses: Iterable[Address], *, timeout_s: float, registries: bool = False
 ) -> tuple[list[Block], dict[Address, MktlError]]:
     """Return the blocks of *store* that *addresses* know, and who failed to answer.
 
     Where two know the same block, that of the daemon itself is taken, or else the one that was
     passed on the fewest times, or else the one that changed last.
     """
-    answers = ask(addresses, f"{store}._catalog", timeout_s=timeout_s)
+    answers = ask(addresses, f"{store}._catalog", timeout_s=timeout_s, registries=registries)
     blocks: dict[str, Block] = {}
     for address, value in answers.values.items():
         for block in _read_blocks(store, address, value):
@@ -163,33 +174,28 @@ def _read_blocks(store: str, address: Address, value: object) -> list[Block]:
     return blocks
 
 
-def verify_with(client: RequestClient, block: Block, *, timeout_s: float) -> Block | None:
-    """Ask the daemon of *block*, over *client*, whether it is still true.
+def identify(client: RequestClient, block: Block, *, timeout_s: float) -> Block | None:
+    """Ask whoever is at the other end of *client* whether it is the daemon of *block*.
 
     Returns:
-        The block, renewed if it has changed; ``None`` if the daemon does not answer, or if
-        another one answers in its place.
+        The block, renewed if it has changed; ``None`` if it is another daemon.
+
+    Raises:
+        NoAnswer, ConnectionLost: there is no answer.
     """
-    origin = block.daemon
-    assert origin is not None
     try:
         request = client.request(GET, f"{block.store}._hash", ack_timeout_s=timeout_s)
-        hashes = read_reply(request, timeout_s).value
-        hash_ = hashes[block.store][block.uuid]
-    except (KeyError, TypeError):
-        return None
-    except MktlError as error:
-        _log.debug("%s at %s:%d: %s", block.name, origin.hostname, origin.rep, error)
-        return None
-    if hash_ == block.hash:
-        return block
-    try:
+        hash_ = read_reply(request, timeout_s).value[block.store][block.uuid]
+        if hash_ == block.hash:
+            return block
         reply = client.request(GET, f"{block.store}._catalog", ack_timeout_s=timeout_s)
         value = read_reply(reply, timeout_s).value
-        renewed = _read_blocks(block.store, (origin.hostname, origin.rep), value)
-    except MktlError as error:
-        _log.debug("%s: %s", block.name, error)
+    except (NoAnswer, ConnectionLost):
+        raise
+    except (MktlError, KeyError, TypeError) as error:  # what one of another store may say
+        _log.debug("%s is not %s: %s", client.peer, block.name, error)
         return None
+    renewed = _read_blocks(block.store, (client.host, client.port), value)
     return next((one for one in renewed if one.uuid == block.uuid), None)
 
 
@@ -212,7 +218,7 @@ def _read_addresses(path: Path) -> list[Address]:
     except (OSError, UnicodeDecodeError) as error:
         _log.warning("%s is not used: %s", path, error)
         return []
-    addresses = []
+    addresses, wrong = [], 0
     for number, line in enumerate(text.splitlines(), 1):
         entry = line.partition("#")[0].strip()
         if not entry:
@@ -220,7 +226,11 @@ def _read_addresses(path: Path) -> list[Address]:
         try:
             addresses.append(parse_address(entry))
         except ConfigurationError as error:
-            _log.warning("%s, line %d: %s", path, number, error)
+            wrong += 1
+            if wrong <= _MOST_WRONG_LINES:
+                _log.warning("%s, line %d: %s", path, number, error)
+    if wrong > _MOST_WRONG_LINES:
+        _log.warning("%s: %d lines in all are no addresses", path, wrong)
     return addresses
 
 
@@ -306,7 +316,9 @@ def find(store: str, *, at: Address | None, timeout_s: float) -> list[Block]:
         ("daemons called", call_daemons),
     ):
         addresses = search()
-        blocks, failures = ask_catalog(store, addresses, timeout_s=timeout_s)
+        blocks, failures = ask_catalog(
+            store, addresses, timeout_s=timeout_s, registries=what.startswith("registries")
+        )
         if what == "registries known":
             silent = failures
         if blocks and what == "registries called":
@@ -340,7 +352,7 @@ def discover(*addresses: str) -> list[str]:
     found = [parse_address(address) for address in addresses]
     if not found:
         found = list(dict.fromkeys([*known_registries(), *call_registries()]))
-    answers = ask(found, "_hash", timeout_s=config.answer_timeout_s())
+    answers = ask(found, "_hash", timeout_s=config.answer_timeout_s(), registries=not addresses)
     silent = answers.failures
     if not answers.values and not addresses:
         # No registry at all: a laptop and a box need none.

@@ -27,11 +27,14 @@ __all__ = [
     "DeviceLost",
     "DeviceRefused",
     "DeviceTimeout",
+    "HandshakeFailed",
     "InvalidReading",
     "LinkDown",
+    "Locked",
     "MktlError",
     "MoveFailed",
     "NoAnswer",
+    "NotAllowed",
     "NotConnected",
     "NotSaved",
     "NotSupported",
@@ -40,6 +43,7 @@ __all__ = [
     "Stopped",
     "UnknownKey",
     "UnknownStore",
+    "UntrustedDaemon",
     "WrongDevice",
     "WrongType",
     "error_from_wire",
@@ -118,6 +122,29 @@ class ConnectionLost(MktlError, ConnectionError):
     """The connection broke while an answer was due: what was asked may or may not have happened."""
 
     wire_type = "ConnectionError"
+    retryable = True
+
+
+class NotAllowed(MktlError, PermissionError):
+    """The rules of the daemon do not let this caller do that; nothing was done."""
+
+    wire_type = "PermissionError"
+
+
+class UntrustedDaemon(MktlError, PermissionError):
+    """A daemon shows another key than is known of it: nothing was sent."""
+
+    wire_type = "PermissionError"
+
+
+class HandshakeFailed(NotConnected):
+    """Somebody is there, but of another mind about encryption, or who may connect."""
+
+
+class Locked(MktlError, PermissionError):
+    """Somebody has locked the item for a while; nothing was done."""
+
+    wire_type = "PermissionError"
     retryable = True
 
 
@@ -260,6 +287,8 @@ def _remote_class(name: str) -> type[RemoteError]:
     builtin = getattr(builtins, name, None)
     if not (isinstance(builtin, type) and issubclass(builtin, Exception)):
         return RemoteError
+    if issubclass(builtin, (StopIteration, StopAsyncIteration)):
+        return RemoteError  # would end a loop of the client, which would look as if all was done
     if issubclass(RemoteError, builtin):
         return RemoteError
     try:

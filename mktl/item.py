@@ -109,7 +109,10 @@ class Item(ReferenceNames, ActsAsValue):
 
     @property
     def quality(self) -> str:
-        """How good the value is: ``valid``, ``changing``, ``warning``, ``alarm`` or ``invalid``."""
+        """How good the value is: ``valid``, ``changing``, ``warning``, ``alarm`` or ``invalid``.
+
+        That is also what it is, at once, while the daemon is not heard: nobody is asked then.
+        """
         return self._source.current().quality
 
     @property
@@ -216,7 +219,9 @@ class Item(ReferenceNames, ActsAsValue):
         """Have *method* called with ``(item, value, timestamp)`` for each new value.
 
         Calls come from another thread, in order, one at a time for each item. *method* is held
-        weakly: keep a reference to it as long as it should be called.
+        weakly: keep a reference to it as long as it should be called. A change of quality is told
+        like one of value: that the daemon is gone, or back, for example. A thousand values at most
+        wait for calls that take long; beyond them the oldest are dropped.
 
         Args:
             method: What to call.
@@ -240,15 +245,22 @@ class Item(ReferenceNames, ActsAsValue):
         """
         self._source.subscribe()
 
+    @property
+    def dropped(self) -> int:
+        """How many values callbacks and :meth:`watch` here have not seen, as they were too slow."""
+        return self._callbacks.dropped
+
     def watch(self, timeout: float | None = None) -> Iterator[Payload]:
         """Yield the present value and then each new one, as payloads.
+
+        Who takes them too slowly loses the oldest: see :attr:`dropped`.
 
         Args:
             timeout: End after this many seconds without a new value; ``None`` never ends.
         """
-        import queue
+        from .waiting import Waiting
 
-        values: queue.SimpleQueue[Payload] = queue.SimpleQueue()
+        values: Waiting[Payload] = Waiting()
         last: Payload | None = None
 
         def collect(_item: Item, payload: Payload) -> None:
@@ -257,15 +269,12 @@ class Item(ReferenceNames, ActsAsValue):
             if last and last.time == payload.time and last.encode() == payload.encode():
                 return
             last = payload
-            values.put(payload)
+            self._callbacks.note_dropped(values.put(payload, payload))
 
         self.register(collect, prime=True, payloads=True)
         try:
-            while True:
-                try:
-                    yield values.get(timeout=timeout)
-                except queue.Empty:
-                    return
+            while (payload := values.get(timeout)) is not None:
+                yield payload
         finally:
             self.unregister(collect)
 

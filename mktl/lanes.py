@@ -25,7 +25,7 @@ _STALL_S = 0.02
 _TOO_LONG_S = 0.05
 """The same, when a lane has waited for this long: most threads may be blocked, if not all."""
 _IDLE_S = 10.0
-"""After which a thread beyond the first few ends."""
+"""After which one of the threads beyond the first few ends, if there was always an idle one."""
 
 
 class Lanes:
@@ -50,6 +50,7 @@ class Lanes:
         self._idle = 0
         self._ended = 0
         self._made = 0
+        self._short_at = 0.0
         self._closing = False
 
     def submit(self, lane: Hashable, job: Job) -> bool:
@@ -62,10 +63,13 @@ class Lanes:
                 queue.append(job)
                 return True
             self._jobs[lane] = deque([job])
-            self._ready.append((lane, time.monotonic()))
+            now = time.monotonic()
+            self._ready.append((lane, now))
             if self._idle >= len(self._ready):
                 self._condition.notify()
-            elif len(self._threads) < self._few:
+                return True
+            self._short_at = now
+            if len(self._threads) < self._few:
                 self._add_thread()
             else:
                 self._watch_for_a_stall()
@@ -95,6 +99,7 @@ class Lanes:
 
     def _add_thread(self) -> None:
         self._made += 1
+        self._short_at = time.monotonic()
         name = f"{self._name}-{self._made}"
         thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._threads.add(thread)
@@ -117,14 +122,26 @@ class Lanes:
                 if self._closing:
                     self._threads.discard(me)
                     return _END
-                self._idle += 1
-                woken = self._condition.wait(_IDLE_S)
-                self._idle -= 1
-                if not woken and not self._ready and len(self._threads) > self._few:
+                if self._is_one_too_many():
                     self._threads.discard(me)
                     return _END
+                self._idle += 1
+                self._condition.wait(_IDLE_S)
+                self._idle -= 1
             lane, _since = self._ready.popleft()
             return lane
+
+    def _is_one_too_many(self) -> bool:
+        """Return whether there were more threads than work all the time lately; one of them ends.
+
+        How long this one was idle does not tell: each of them gets some work now and again.
+        """
+        now = time.monotonic()
+        enough = len(self._threads) > self._few and self._idle > 0  # another one is at hand
+        if not enough or now - self._short_at < _IDLE_S:
+            return False
+        self._short_at = now - _IDLE_S / 2  # the next one soon, but not all at once
+        return True
 
     def _end_job(self, lane: Hashable) -> None:
         with self._condition:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from ._callers import ITSELF, Caller
 from .errors import WrongType
 from .payload import Payload
 
@@ -26,14 +27,22 @@ class ItemRequest:
         refresh: Of a GET, whether the hardware is to be asked.
         arrived: When the daemon got it, by :func:`time.monotonic`: it may have waited since, and
             something else have been asked for meanwhile.
+        caller: Who asks, as far as the connection itself tells.
     """
 
-    __slots__ = ("arrived", "kind", "payload", "refresh", "target", "value")
+    __slots__ = ("arrived", "caller", "kind", "payload", "refresh", "target", "value")
 
     def __init__(
-        self, kind: str, target: str, payload: Payload, *, arrived: float | None = None
+        self,
+        kind: str,
+        target: str,
+        payload: Payload,
+        *,
+        arrived: float | None = None,
+        caller: Caller = ITSELF,
     ) -> None:
         self.arrived = time.monotonic() if arrived is None else arrived
+        self.caller = caller
         self.kind = kind
         self.target = target
         self.payload = payload

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import _process, config, directory
+from ._astray import Astray
 from .catalog import Block
 from .errors import (
     ConnectionLost,
     MktlError,
     NoAnswer,
-    NotConnected,
     NotSupported,
     UnknownKey,
     UnknownStore,
 )
 from .protocol.names import fold, join, nearest
-from .replies import read_reply
 
 if TYPE_CHECKING:
     from ._authority import Authority
@@ -29,9 +28,11 @@ if TYPE_CHECKING:
     from .item import Item
     from .lanes import Lanes
     from .payload import Payload
-    from .transport.client import Reply
 
 __all__ = ["Store"]
+
+LOOK_AGAIN_S = 10.0
+"""How often at most to find out who holds what, for keys that nobody holds any more."""
 
 
 class Store(Mapping[str, "Item"]):
@@ -63,6 +64,8 @@ class Store(Mapping[str, "Item"]):
         self._holders: dict[str, str] = {}
         self._peers: dict[str, Peer] = {}
         self._descriptions: dict[str, Description] = {}
+        self._astray = Astray(self._peer)
+        self._next_look = 0.0
         self._loaded = False
         self._closed = False
 
@@ -139,59 +142,9 @@ class Store(Mapping[str, "Item"]):
         Returns:
             For each key, in the given order, its payload, or the error that came instead.
         """
-        results: dict[str, Payload | MktlError | None] = {}
-        asked: list[tuple[str, Reply]] = []
-        absent: set[Peer] = set()
-        wanted = list(dict.fromkeys(fold(given, "key") for given in keys))
-        self._connect_all(wanted)
-        for key in wanted:
-            results[key] = None
-            try:
-                source = self[key]._source
-                if source.authoritative:
-                    results[key] = source.get(refresh=refresh, timeout=timeout)
-                else:
-                    asked.append((key, self._ask(key, refresh, absent)))
-            except MktlError as error:
-                results[key] = error
-        for key, reply in asked:
-            try:
-                results[key] = read_reply(reply, timeout)
-            except MktlError as error:
-                results[key] = error
-        return {key: result for key, result in results.items() if result is not None}
+        from ._reading import read
 
-    def _connect_all(self, keys: list[str]) -> None:
-        """Get to know the daemons of *keys* at the same time: one that is gone takes a while."""
-        with contextlib.suppress(MktlError):  # told for each key, later
-            self._load()
-        uuids = {self._holders.get(key) for key in keys} - self._peers.keys() - {None}
-        if len(uuids) < 2:
-            return
-
-        def connect(uuid: str) -> None:
-            with contextlib.suppress(MktlError):
-                self._connect(uuid)
-
-        threads = [
-            threading.Thread(target=connect, args=(uuid,), name=f"{self.name}-connect", daemon=True)
-            for uuid in uuids
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def _ask(self, key: str, refresh: bool, absent: set[Peer]) -> Reply:
-        """Send a GET; *absent* are daemons that need not be waited for once more."""
-        peer = self._peer(key)
-        if peer in absent:
-            raise NotConnected(f"{join(self.name, key)}: no connection to {peer.block.name} either")
-        try:
-            return peer.ask(join(self.name, key), refresh=refresh)
-        except NotConnected:
-            absent.add(peer)
-            raise
+        return read(self, keys, refresh=refresh, timeout=timeout)
 
     def refresh(self) -> bool:
         """Ask again who holds what in this store.
@@ -234,8 +187,11 @@ class Store(Mapping[str, "Item"]):
 
     def _take(self, blocks: list[Block]) -> None:
         with self._lock:
-            for block in blocks:
+            # The newest last: an alias may have been given to another identity since.
+            for block in sorted(blocks, key=lambda block: block.time):
                 self._take_one(block)
+            if not self._closed:
+                self._astray.follow()
 
     def _take_one(self, block: Block) -> None:
         old = self._blocks.get(block.uuid)
@@ -244,8 +200,12 @@ class Store(Mapping[str, "Item"]):
         for key in block.items:
             self._holders[key] = block.uuid
             self._descriptions.pop(key, None)
+            if key in self._items:
+                self._astray.add_if_moved(self._items[key], block.uuid)
         for key in old.items.keys() - block.items.keys() if old else ():
             self._holders.pop(key, None)
+            if key in self._items:
+                self._astray.add_if_moved(self._items[key], "")
         peer = self._peers.get(block.uuid)
         if peer is not None and old is not None and old.daemon != block.daemon:
             peer.move(block)
@@ -264,6 +224,7 @@ class Store(Mapping[str, "Item"]):
             del self._holders[key]
         peer = self._peers.pop(block.uuid, None)
         if peer is not None:
+            self._astray.add(peer.subscribed())
             peer.close()
 
     def _is_replaced(self, block: Block) -> bool:
@@ -320,12 +281,24 @@ class Store(Mapping[str, "Item"]):
     def _peer(self, key: str) -> Peer:
         """Return the daemon that holds *key*, its block verified when it is first spoken to."""
         self._load()
-        while (uuid := self._holders.get(key)) is not None:
+        while (uuid := self._holders.get(key)) is not None or self._look_again():
+            if uuid is None:
+                continue
             peer = self._peers.get(uuid) or self._connect(uuid)
             # To connect is to find out what is true now: another daemon may hold the key.
             if peer is not None and self._holders.get(key) == uuid:
                 return peer
         raise UnknownKey(self._unknown(key))
+
+    def _look_again(self) -> bool:
+        """For a key that was held, find out who does now; return whether that was asked at all."""
+        if self._closed or time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + LOOK_AGAIN_S
+        try:
+            return self.refresh()
+        except MktlError:
+            return False
 
     def _connect(self, uuid: str) -> Peer | None:
         """Return a new connection to a daemon, or the one that another thread has just made.

@@ -18,7 +18,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run ``mark`` with the arguments *argv*, those of the process if left out.
 
     Returns:
-        0 done; 1 refused; 2 wrong usage; 3 no answer; 130 interrupted.
+        0 done; 1 refused; 2 wrong usage; 3 no answer; 4 there are alarms (of ``alarms``); 130
+        interrupted.
     """
     from ._outcome import guarded
 

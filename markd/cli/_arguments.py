@@ -16,21 +16,43 @@ VERBS = {
     "list": "list items, with type, and whether they can be read and written",
     "describe": "print descriptions as JSON",
     "discover": "find registries, and print the stores that they know",
+    "lock": "let nobody else set items for a while",
+    "unlock": "end a lock before its time",
+    "history": "print what was set, by whom, and what became of it",
+    "alarms": "print what is wrong with which items, worst first",
+    "ack": "acknowledge alarms",
+    "shelve": "disregard the limits of items for a while",
+    "limits": "show what items are watched for, or change it",
+    "keys": "make, allow, revoke and trust keys, for daemons that want them",
     "ports": "list the serial ports of this machine, and who has them open",
 }
+
+_ABOUT_DAEMONS = ("lock", "unlock", "history", "alarms", "ack", "shelve", "limits")
+"""Verbs that ask the daemons of items about themselves."""
 
 _OURS = {
     "refresh": ("--refresh", ("get",)),
     "count": ("--count", ("watch",)),
-    "duration_s": ("--for", ("watch",)),
-    "at": ("--at", ("get", "set", "watch", "list", "describe")),
-    "timeout_s": ("--timeout", ("get", "set", "watch", "list", "describe", "discover")),
+    "duration_s": ("--for", ("watch", "lock", "shelve")),
+    "why": ("--why", ("lock", "ack", "shelve", "limits")),
+    "end": ("--end", ("shelve",)),
+    "reset": ("--reset", ("limits",)),
+    "list_": ("--list", ("lock",)),
+    "break_": ("--break", ("unlock",)),
+    "since_s": ("--since", ("history",)),
+    "last": ("--last", ("history",)),
+    "role": ("--role", ("keys",)),
+    "at": ("--at", ("get", "set", "watch", "list", "describe", *_ABOUT_DAEMONS)),
+    "timeout_s": (
+        "--timeout",
+        ("get", "set", "watch", "list", "describe", "discover", *_ABOUT_DAEMONS),
+    ),
 }
 """Options that the reference command does not have, and the verbs that they mean something to.
 Its own options are accepted with any verb, as it does."""
 
 
-_ALONE = ("list", "discover", "ports")
+_ALONE = ("list", "discover", "alarms", "keys", "ports")
 """Verbs that mean everything there is where nothing is named."""
 
 
@@ -55,6 +77,14 @@ class Arguments(argparse.Namespace):
     refresh: bool | None
     count: int | None
     duration_s: float | None
+    why: str | None
+    end: bool | None
+    reset: bool | None
+    list_: bool | None
+    break_: bool | None
+    since_s: float | None
+    last: int | None
+    role: str | None
     help: bool
     version: bool
     text: str | None = None
@@ -114,7 +144,15 @@ def _make_parser() -> _Parser:
     add("--at", metavar="HOST:PORT")
     add("--refresh", action="store_true", default=None)
     add("--count", type=_count, metavar="N")
-    add("--for", type=_seconds, dest="duration_s", metavar="S")
+    add("--for", type=_duration, dest="duration_s", metavar="TIME")
+    add("--why", metavar="TEXT")
+    add("--end", action="store_true", default=None)
+    add("--reset", action="store_true", default=None)
+    add("--list", action="store_true", dest="list_", default=None)
+    add("--break", action="store_true", dest="break_", default=None)
+    add("--since", type=_duration, dest="since_s", metavar="TIME")
+    add("--last", type=_count, metavar="N")
+    add("--role", metavar="ROLE")
     add("requests", nargs="*")
     return parser
 
@@ -127,6 +165,15 @@ def _seconds(text: str) -> float:
     if 0 < seconds < float("inf"):
         return seconds
     raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
+
+
+def _duration(text: str) -> float:
+    from ._durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _count(text: str) -> int:
@@ -153,7 +200,8 @@ def _check_together(found: Arguments) -> None:
             raise UsageError(f"{option} is for {', '.join(verbs)}, not for {found.verb}")
     if found.units is not None and found.unformatted and not found.formatted:
         raise UsageError("-u converts formatted values only: it cannot go with --unformatted")
-    if found.store is None and not found.requests and found.verb not in _ALONE:
+    alone = found.verb in _ALONE or found.list_
+    if found.store is None and not found.requests and not alone:
         what = "cryo.setpoint=80" if found.verb == "set" else "cryo.temp"
         raise UsageError(f"{found.verb} what? For example: mark {found.verb} {what}")
 

@@ -6,7 +6,7 @@ from ._arguments import VERBS
 
 __all__ = ["help_text"]
 
-_USAGE = "usage: mark [options] {get,set,watch,list,describe,discover,ports} [requests ...]"
+_USAGE = "usage: mark [options] VERB [requests ...]"
 
 _OPTIONS = """\
 options, before or behind the verb:
@@ -28,7 +28,8 @@ options of get and watch:
 """
 
 _STATUS = """\
-exit codes: 0 done, 1 refused, 2 wrong usage, 3 no answer; of several, the highest
+exit codes: 0 done, 1 refused, 2 wrong usage, 3 no answer, 4 there are alarms (of alarms alone);
+            of several, the highest
 """
 
 _EXAMPLES = """\
@@ -39,6 +40,7 @@ examples:
   mark get 'cryo.*temp*' -u degC    all that match, converted
   mark set cryo.setpoint=80 'cryo.mode=On'
   mark watch cryo.temp              each new value, until Ctrl-C
+  mark alarms                       what is wrong, and where
   mark ports                        serial ports, and who has them open
   mark help set                     more about a verb
 """
@@ -53,7 +55,8 @@ store for all of its items that can be read.
   --refresh           have the hardware read now
 
 A value that is in doubt says so behind the line, for example [invalid: no reply]; with --terse
-this goes to stderr. What was never read prints as null.
+this goes to stderr. One that the hardware has last confirmed a minute ago or more says that, too,
+unless --terse. What was never read prints as null.
 
 examples:
   mark get cryo.temp cryo.setpoint
@@ -83,7 +86,7 @@ usage: mark watch [options] KEY ...
 Print the present values, and then each new one, until interrupted. KEY as for get.
 
   --count N           end after N lines
-  --for S             end after S seconds
+  --for TIME          end after this time, in seconds or such as 90s, 10m, 2h
 
 When the connection to a daemon is lost, and when it is back, stderr says so.
 
@@ -122,6 +125,76 @@ examples:
   mark discover
   mark discover moon:10103
 """,
+    "lock": """\
+usage: mark lock KEY ... --for TIME --why TEXT
+       mark lock --list [STORE ...]
+
+For a while, let nobody else set the items that match: others are told who has locked them, why,
+and until when. You, known by user and host or by your key, can set them, and the daemon's own
+code; what stops something is never locked. KEY as for get; a store means all of its items.
+A lock ends by itself, after 7 days at most, and outlives a restart of the daemon.
+
+  --for TIME          how long: 90s, 10m, 2h, 1d
+  --why TEXT          the reason that others are told
+  --list              list the locks of these stores, or of all
+
+examples:
+  mark lock 'cryo.temp*' --for 2h --why "new sensor"
+  mark lock --list cryo
+""",
+    "unlock": """\
+usage: mark unlock KEY ... [--break]
+
+End locks before their time: those on just this KEY, or on keys that it matches.
+
+  --break             those of others, too
+
+examples:
+  mark unlock 'cryo.temp*'
+  mark unlock 'cryo.*' --break
+""",
+    "history": """\
+usage: mark history KEY ... [--since TIME] [--last N]
+
+Print what was set, as the daemons have recorded it: when (local time), from what to what, by
+whom, and why not if it was refused or failed. The newest comes last. KEY as for get; a store
+means all of its items. Of each daemon 20 are shown, unless told otherwise.
+
+  --since TIME        those of the last 90s, 10m, 2h, 1d
+  --last N            so many of each daemon, 1000 at most
+
+examples:
+  mark history cryo.setpoint
+  mark history cryo --since 2h --last 500 --json
+""",
+    "keys": """\
+usage: mark keys new [NAME]
+       mark keys list
+       mark keys allow NAME KEY --role ROLE
+       mark keys revoke NAME
+       mark keys server
+       mark keys trust HOST[:PORT] KEY
+       mark keys forget NAME
+
+For daemons that want CURVE: they encrypt, and recognise callers by their keys.
+
+  new                 make a pair for yourself, and print its public key; where there are
+                      several, MKTL_KEY names the one that is used (otherwise "default")
+  list                keys of yours, of daemons of this home, allowed ones, known ones
+  allow               have daemons of this home recognise KEY, as NAME: the public key that
+                      somebody has made by new. Running daemons know it at once
+  --role ROLE         what NAME may do: read, operator, engineer, or as a daemon's rules define
+  revoke              recognise NAME no longer, from now on
+  server              print the public key of this home's daemons, to be told to their users
+  trust               take KEY for that of the daemons at HOST, whatever was known before;
+                      the KEY plain: speak to them in clear text
+  forget              forget the key of a daemon (store.alias), or of HOST
+
+examples:
+  mark keys new
+  mark keys allow ana 3f9ac5d1...  --role operator
+  mark keys trust moon 83161f74...
+""",
     "ports": """\
 usage: mark ports [options] [PATH | PATTERN ...]
 
@@ -147,7 +220,9 @@ examples:
 def help_text(verb: str) -> str:
     """Return the help for *verb*; all in all where it is empty."""
     if verb:
-        return f"{_VERBS[verb]}\n{_OPTIONS}{_STATUS}".rstrip()
+        from ._help_alarms import ALARM_VERBS
+
+        return f"{_VERBS.get(verb) or ALARM_VERBS[verb]}\n{_OPTIONS}{_STATUS}".rstrip()
     width = max(map(len, VERBS))
     verbs = "".join(f"  {name:{width}}  {what}\n" for name, what in VERBS.items())
     return f"{_USAGE}\n\nverbs:\n{verbs}\n{_OPTIONS}{_STATUS}\n{_EXAMPLES}".rstrip()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from mktl import formats
-from mktl.protocol.message import encode_json
 
+from ._json import json_line
 from ._outcome import one_line, warn
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Printer", "shown_units"]
 
 _NO_TIME = "--:--:--.---"
+_OLD_S = 60.0
+"""A value that the hardware has not confirmed for so long says so."""
 
 
 class Printer:
@@ -45,14 +48,15 @@ class Printer:
             BadUnits: it does not convert to the units that were asked for.
         """
         if self._json:
-            print(encode_json(self._fields(full_key, payload, description)).decode())
+            print(json_line(self._fields(full_key, payload, description)))
             return
         text = self._text(payload, description)
         stamp = f"{_clock(payload.time)} " if self._times else ""
         if not self._terse:
-            print(f"{stamp}{full_key}: {one_line(text)}{_doubt(payload)}")
+            print(f"{stamp}{full_key}: {one_line(text)}{_remark(payload)}")
             return
-        print(f"{stamp}{text}")
+        # A program gets the value as it is; a terminal would do what it says.
+        print(f"{stamp}{one_line(text) if sys.stdout.isatty() else text}")
         if payload.quality != "valid":
             warn(f"{full_key} is {payload.quality}{_because(payload)}")
 
@@ -86,13 +90,13 @@ class Printer:
             "formatted_units": self._label(value, description),
             "time": payload.time,
             "quality": payload.quality,
+            "reason": payload.reason,
+            "checked": payload.checked,
+            "age_s": _age_s(payload.time if payload.checked is None else payload.checked),
         }
         if hasattr(value, "shape"):
             # The data itself is for programs; a null here would say that there is none.
             fields["value"] = {"shape": list(value.shape), "dtype": str(value.dtype)}
-        for name in ("reason", "checked"):
-            if getattr(payload, name) is not None:
-                fields[name] = getattr(payload, name)
         return fields
 
 
@@ -118,10 +122,20 @@ def _is_numbers(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _doubt(payload: Payload) -> str:
-    if payload.quality == "valid":
-        return ""
-    return one_line(f" [{payload.quality}{_because(payload)}]")
+def _remark(payload: Payload) -> str:
+    """Return what is to be known beside the value: nothing, where it is good and was just read."""
+    remarks = [] if payload.quality == "valid" else [f"{payload.quality}{_because(payload)}"]
+    age_s = _age_s(payload.checked)
+    if age_s is not None and age_s >= _OLD_S:
+        from ._durations import show_duration
+
+        remarks.append(f"checked {show_duration(age_s)} ago")
+    return one_line(f" [{'; '.join(remarks)}]") if remarks else ""
+
+
+def _age_s(timestamp: float | None) -> float | None:
+    """Return the seconds since *timestamp*; 0 where it is that of a clock ahead of ours."""
+    return None if timestamp is None else max(0.0, round(time.time() - timestamp, 3))
 
 
 def _because(payload: Payload) -> str:

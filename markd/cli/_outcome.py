@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 __all__ = [
+    "ALARMS",
     "DONE",
     "INTERRUPTED",
     "NO_ANSWER",
@@ -19,7 +20,7 @@ __all__ = [
     "warn",
 ]
 
-DONE, REFUSED, USAGE, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, REFUSED, USAGE, NO_ANSWER, ALARMS, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
 class UsageError(Exception):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mktl.errors import MktlError
-from mktl.protocol.message import encode_json
 
 from . import _keys
+from ._json import json_line, without_controls
 
 if TYPE_CHECKING:
     from ._arguments import Arguments
@@ -27,14 +27,14 @@ def run(arguments: Arguments, outcome: Outcome) -> None:
                 outcome.failed(f"{name}.{key}", error)
     if arguments.json:
         for full_key, description in described.items():
-            print(encode_json({"key": full_key, **description}).decode())
+            print(json_line({"key": full_key, **description}))
     elif described:
         import json
 
         shown = described
         if _is_one_key(arguments):
             (shown,) = described.values()
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        print(without_controls(json.dumps(shown, indent=2, ensure_ascii=False)))
 
 
 def _is_one_key(arguments: Arguments) -> bool:

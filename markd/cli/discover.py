@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import mktl
 from mktl.errors import ConfigurationError
-from mktl.protocol.message import encode_json
 
+from ._json import json_line
 from ._outcome import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +24,6 @@ def run(arguments: Arguments, outcome: Outcome) -> None:  # noqa: ARG001
     except ConfigurationError as error:
         raise UsageError(str(error)) from None
     if arguments.json:
-        print(encode_json({"stores": stores}).decode())
+        print(json_line({"stores": stores}))
     else:
         print(f"{len(stores)} stores discovered: {', '.join(stores)}".rstrip(": "))

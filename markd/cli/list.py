@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import mktl
 from mktl import directory
 from mktl.errors import NoAnswer
-from mktl.protocol.message import encode_json
 
 from . import _keys
-from ._outcome import UsageError
+from ._json import json_line
+from ._outcome import UsageError, one_line
 
 if TYPE_CHECKING:
     from ._arguments import Arguments
@@ -31,7 +31,7 @@ def run(arguments: Arguments, outcome: Outcome) -> None:
     ordered = dict(sorted(rows.items()))
     if arguments.json:
         for full_key, description in ordered.items():
-            print(encode_json({"key": full_key, **description}).decode())
+            print(json_line({"key": full_key, **description}))
         return
     widths = [max(map(len, column)) for column in zip(*map(_row, ordered.items()), strict=True)]
     for row in map(_row, ordered.items()):
@@ -44,7 +44,7 @@ def _row(entry: tuple[str, dict[str, Any]]) -> tuple[str, str, str]:
     full_key, description = entry
     readable = "r" if _keys.is_gettable(description) else ""
     writable = "w" if description.get("settable") is not False else ""
-    return full_key, str(description.get("type") or "untyped"), readable + writable or "-"
+    return full_key, one_line(str(description.get("type") or "untyped")), readable + writable or "-"
 
 
 def _all_stores(arguments: Arguments) -> list[str]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from drivers.ports.holders import find_holders
 from drivers.ports.inventory import Inventory
 from mktl.errors import BadValue
-from mktl.protocol.message import encode_json
 
+from ._json import json_line
 from ._outcome import one_line, warn
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def run(arguments: Arguments, outcome: Outcome) -> None:
     holders = find_holders(port.node for port in ports)
     for port in ports:
         if arguments.json:
-            print(encode_json(_fields(port, holders)).decode())
+            print(json_line(_fields(port, holders)))
         else:
             _show(port, holders)
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import mktl
 from mktl.errors import MktlError
-from mktl.protocol.message import encode_json
 
 from . import _keys
+from ._json import json_line
 from ._lines import shown_units
 from ._outcome import UsageError, one_line
 
@@ -95,7 +95,7 @@ class _Change:
         """Print what was set, in the text and the units in which it was asked for."""
         if self._arguments.json:
             fields = {"key": self.full_key, "value": self._text, "units": self._units, "done": done}
-            print(encode_json(fields).decode(), flush=True)
+            print(json_line(fields), flush=True)
             return
         value = one_line(f"{self.full_key} to {self._text} {self._units}".rstrip(" "))
         print(f"Set {value}" if done else f"Setting {value} (acknowledged)", flush=True)

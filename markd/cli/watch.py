@@ -5,11 +5,13 @@ from __future__ import annotations
 import queue
 import select
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import mktl
 from mktl.errors import MktlError
+from mktl.waiting import Waiting
 
 from . import _keys
 from ._lines import Printer
@@ -23,6 +25,9 @@ __all__ = ["run"]
 
 _LOOK_S = 0.2
 """How often to look at connections, and at whether anybody still reads our output."""
+
+_TELL_DROPPED_S = 10.0
+"""How often to say how many values were left out, where they come faster than they are printed."""
 
 
 def run(arguments: Arguments, outcome: Outcome) -> None:
@@ -41,7 +46,13 @@ class _Watch:
         self._left = arguments.count
         self._printer = Printer(arguments, timestamps=True)
         self._outcome = outcome
-        self._arrived: queue.SimpleQueue[tuple[mktl.Item, mktl.Payload]] = queue.SimpleQueue()
+        # The items of which something waits, each of them once; and what waits of each.
+        self._arrived: queue.SimpleQueue[mktl.Item] = queue.SimpleQueue()
+        self._queued: set[str] = set()
+        self._waiting: dict[str, Waiting[mktl.Payload]] = {}
+        self._lock = threading.Lock()
+        self._dropped = 0
+        self._tell_dropped_at = 0.0
         self._first: dict[str, mktl.Payload | None] = {}
         self._connections: dict[str, mktl.Item] = {}
         self._lost: set[str] = set()
@@ -51,6 +62,7 @@ class _Watch:
         for key in keys:
             try:
                 item = store[key]
+                self._waiting[item.full_key] = Waiting()
                 item.register(self._take, prime=True, payloads=True)
             except MktlError as error:
                 self._outcome.failed(f"{store.name}.{key}", error)
@@ -60,7 +72,27 @@ class _Watch:
 
     def _take(self, item: mktl.Item, payload: mktl.Payload) -> None:
         """Called by the library's threads, in the order of the broadcasts of an item."""
-        self._arrived.put((item, payload))
+        dropped = self._waiting[item.full_key].put(payload, payload)
+        with self._lock:
+            self._dropped += dropped
+            if item.full_key in self._queued:
+                return
+            self._queued.add(item.full_key)
+        self._arrived.put(item)
+
+    def _next(self, timeout_s: float) -> tuple[mktl.Item, mktl.Payload] | None:
+        try:
+            item = self._arrived.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        payload = self._waiting[item.full_key].get(0)
+        with self._lock:
+            more = len(self._waiting[item.full_key]) > 0
+            if not more:
+                self._queued.discard(item.full_key)
+        if more:
+            self._arrived.put(item)
+        return None if payload is None else (item, payload)
 
     def run(self) -> None:
         """Print what comes in."""
@@ -73,11 +105,10 @@ class _Watch:
             if now >= next_look:
                 next_look = now + _LOOK_S
                 self._look()
-            try:
-                item, payload = self._arrived.get(timeout=min(next_look, deadline) - now)
-            except queue.Empty:
-                continue
-            self._show(item, payload)
+            arrived = self._next(min(next_look, deadline) - now)
+            if arrived is not None:
+                self._show(*arrived)
+        self._tell_dropped()
         if self._lost:
             self._outcome.unanswered(f"ended without a connection to {', '.join(self._lost)}")
 
@@ -110,6 +141,9 @@ class _Watch:
         """
         if _reader_is_gone():
             raise BrokenPipeError
+        if time.monotonic() >= self._tell_dropped_at:
+            self._tell_dropped_at = time.monotonic() + _TELL_DROPPED_S
+            self._tell_dropped()
         for holder, item in self._connections.items():
             if item.live and holder in self._lost:
                 self._lost.remove(holder)
@@ -117,6 +151,14 @@ class _Watch:
             elif not item.live and holder not in self._lost:
                 self._lost.add(holder)
                 warn(f"mark: no connection to {holder}: its values above may be old by now")
+
+    def _tell_dropped(self) -> None:
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            warn(
+                f"mark: {dropped} values came faster than they could be printed, and were left out"
+            )
 
 
 def _reader_is_gone() -> bool:

@@ -8,6 +8,7 @@ Frame layout (see ``docs/protocol.md``)::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,10 @@ it broadcasts here, again and again, a ``lost`` that is another one after each s
 MOST_JSON = 64 * 1024 * 1024
 """Bytes of JSON that are worth parsing; arrays belong into the bulk frame."""
 
+MOST_DEPTH = 200
+"""Levels of nesting of JSON: what is nested deeper could be read, but not be written again by code
+that is called deep down itself."""
+
 Buffer = bytes | memoryview
 
 
@@ -97,7 +102,35 @@ def decode_json(data: Buffer) -> dict[str, Any]:
         raise BadMessage("the payload is nested too deeply") from None
     if not isinstance(payload, dict):
         raise BadMessage(f"the payload must be a JSON object, not {type(payload).__name__}")
+    if _may_be_deep(data) and _is_deep(payload):
+        raise BadMessage(f"the payload is nested too deeply: {MOST_DEPTH} levels at most")
     return payload
+
+
+def _may_be_deep(data: Buffer) -> bool:
+    """Return whether it has to be looked at: most payloads have no room for so many brackets."""
+    if len(data) <= 2 * MOST_DEPTH:
+        return False
+    return isinstance(data, memoryview) or data.count(b"[") + data.count(b"{") > MOST_DEPTH
+
+
+def _is_deep(payload: object) -> bool:
+    level = [payload]
+    for _ in range(MOST_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)  # type: ignore[attr-defined]
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _finite_or_null(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
 
 
 def _decode_lenient(data: bytes, error: Exception) -> object:
@@ -106,9 +139,14 @@ def _decode_lenient(data: bytes, error: Exception) -> object:
         import json
 
         try:
-            return json.loads(data, parse_constant=lambda _: None)
+            payload: object = json.loads(
+                data, parse_constant=lambda _: None, parse_float=_finite_or_null
+            )
+            encode_json(payload)  # what could not be passed on, such as half a character
         except (ValueError, RecursionError):
             pass
+        else:
+            return payload
     raise BadMessage(f"the payload is not JSON: {error}")
 
 
@@ -125,6 +163,8 @@ class Request:
     flags: int = 0
     payload: dict[str, Any] = field(default_factory=dict)
     bulk: Buffer | None = None
+    size: int = field(default=0, compare=False)
+    """Bytes that it came in."""
 
     @property
     def wants_ack(self) -> bool:
@@ -161,6 +201,7 @@ class Request:
             flags=int.from_bytes(flags, "big"),
             payload=decode_json(frames[5]),
             bulk=frames[6] if len(frames) == 7 else None,
+            size=sum(map(len, frames)),
         )
 
 

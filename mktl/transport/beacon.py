@@ -17,6 +17,9 @@ from .shared import Wakeup
 
 __all__ = ["Beacon", "call"]
 
+MOST_ANSWERS = 4096
+"""Addresses that one call finds at most: whoever answers under ever more of them is no daemon."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +50,7 @@ def call(port: int, *, wait_s: float, first_only: bool = False) -> list[tuple[st
             answered = discovery.parse_answer(datagram)
             if answered is not None:
                 found[host, answered] = None
-                if first_only:
+                if first_only or len(found) >= MOST_ANSWERS:
                     break
     return list(found)
 

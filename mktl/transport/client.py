@@ -13,91 +13,26 @@ from collections.abc import Callable
 import zmq
 
 from .. import config
-from ..errors import BadMessage, ConnectionLost, MktlError, NoAnswer, NotConnected
-from ..protocol.exchange import Exchange, Slot
+from ..errors import BadMessage, ConnectionLost, HandshakeFailed, NoAnswer, NotConnected
+from ..protocol.exchange import Exchange
 from ..protocol.message import NO_REP, Buffer, Response, encode_request
-from .context import connect, make_socket
-from .monitor import Monitor
-from .shared import SharedSocket
+from .context import connect, connect_again, make_socket
+from .monitor import FAILURES, FINAL, Monitor
+from .reply import Reply, Waiter
+from .shared import SharedSocket, contents
 
-__all__ = ["Reply", "RequestClient"]
+__all__ = ["Reconnected", "Reply", "RequestClient"]
 
 _HIGH_WATER = 100_000
 _LINGER_MS = 500
+_LOOK_S = 0.05
+"""How often to look whether we were turned away, while waiting for a connection."""
+AGAIN_S = 0.25
+"""How soon at the earliest to connect again to a peer that has turned us away."""
 
 
-class Reply(Slot):
-    """A request that was sent, and what became of it."""
-
-    __slots__ = ("_client", "ack_deadline", "error", "id", "target")
-
-    def __init__(self, client: RequestClient, target: str, ack_timeout_s: float) -> None:
-        super().__init__()
-        self._client = client
-        self.ack_deadline = time.monotonic() + ack_timeout_s
-        self.error: MktlError | None = None
-        self.id = b""
-        self.target = target
-
-    @property
-    def done(self) -> bool:
-        """Whether there is a reply or an error, as far as messages were taken in."""
-        return self.response is not None or self.error is not None
-
-    @property
-    def overdue(self) -> bool:
-        """Whether it should have been acknowledged by now, and was not."""
-        waits = not (self.done or self.acknowledged)
-        return waits and time.monotonic() >= self.ack_deadline
-
-    def poll(self) -> bool:
-        """Take in what has arrived; return whether there is a reply or an error."""
-        if not self.done:
-            self._client.take_in()
-            self._client.expire(self)
-        return self.done
-
-    def wait_acknowledged(self) -> None:
-        """Wait until the request was acknowledged or answered.
-
-        Raises:
-            NoAnswer: neither came in time.
-            ConnectionLost: the connection broke.
-        """
-        self._client.wait(self, None, acknowledged=True)
-        if self.error is not None:
-            raise self.error
-
-    def wait(self, timeout_s: float | None = None) -> Response:
-        """Wait for the reply and return it.
-
-        Args:
-            timeout_s: Longest wait in seconds; ``None`` waits as long as the daemon works.
-
-        Raises:
-            NoAnswer: nothing acknowledged the request, or no reply came within *timeout_s*.
-            ConnectionLost: the connection broke after the request was sent.
-        """
-        self._client.wait(self, timeout_s)
-        if self.error is not None:
-            raise self.error
-        if self.response is None:
-            raise NoAnswer(
-                f"{self.target}: no reply from {self._client.peer} within {timeout_s:g} s"
-                + (" (it was acknowledged)" if self.acknowledged else "")
-            )
-        return self.response
-
-
-class _Waiter:
-    """One call of :meth:`Reply.wait`; several may wait for the same reply."""
-
-    __slots__ = ("reply", "turn")
-
-    def __init__(self, reply: Reply) -> None:
-        self.reply = reply
-        self.turn: threading.Event | None = None
-        """Made when it is the first time needed: who leads needs none."""
+class Reconnected(Exception):
+    """Nothing was sent, as the connection is another one than that which was asked for."""
 
 
 class RequestClient:
@@ -107,23 +42,37 @@ class RequestClient:
         host: Name or address of the daemon's host.
         port: Its request port.
         name: What to call the peer in messages, for example ``cryo.hw``.
+        server_key: What the peer has to prove to have, encrypted; ``None`` is clear text.
     """
 
-    def __init__(self, host: str, port: int, *, name: str = "") -> None:
+    def __init__(
+        self, host: str, port: int, *, name: str = "", server_key: bytes | None = None
+    ) -> None:
         self.host, self.port = host, port
+        self.server_key = server_key
+        self._connected_at = time.monotonic()
         self.peer = f"{name} at {host}:{port}" if name else f"{host}:{port}"
+        self.breaks = 0
+        """How often the connection broke: who is at its other end may be somebody else now."""
         self._exchange: Exchange[Reply] = Exchange()
         self._table = threading.Lock()
         self._closed = False
         self._lead = threading.Lock()
-        self._waiting: set[_Waiter] = set()
-        self._leading: _Waiter | None = None
+        self._waiting: set[Waiter] = set()
+        self._leading: Waiter | None = None
         socket = make_socket(zmq.DEALER, linger_ms=_LINGER_MS, high_water=_HIGH_WATER)
         # Nothing is queued for a peer that is not there: a SET that was reported as failed must
         # not happen an hour later, when the daemon is back.
         socket.set(zmq.IMMEDIATE, 1)
-        self._monitor = Monitor(socket, zmq.EVENT_DISCONNECTED)
-        connect(socket, host, port)
+        self._monitor = Monitor(
+            socket, zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | FAILURES
+        )
+        try:
+            connect(socket, host, port, server_key)
+        except BaseException:
+            self._monitor.close()
+            socket.close()
+            raise
         self._socket = SharedSocket(socket, self._receive)
         self._socket.also_wait_for(self._monitor.fileno())
 
@@ -136,18 +85,31 @@ class RequestClient:
         bulk: Buffer | None = None,
         flags: int = 0,
         ack_timeout_s: float | None = None,
+        breaks: int | None = None,
     ) -> Reply:
         """Send a request and return what its reply will arrive in.
 
         Waits, where the connection is not up, until it is.
 
+        Args:
+            kind: ``GET`` or ``SET``.
+            target: A full key, or what every daemon answers.
+            payload: Encoded already.
+            bulk: Data beside it.
+            flags: Which answers not to send.
+            ack_timeout_s: How long to wait for the connection, and then for an acknowledgement.
+            breaks: :attr:`breaks` as they were when it was found out who is at the other end.
+
         Raises:
+            Reconnected: the connection broke since; nothing was sent.
             NotConnected: there was no connection within *ack_timeout_s*; nothing was sent.
             ConnectionLost: this client was closed.
         """
         timeout_s = config.answer_timeout_s() if ack_timeout_s is None else ack_timeout_s
         reply = self._enter(target, timeout_s)
         try:
+            if breaks is not None and breaks != self.breaks:
+                raise Reconnected
             frames = encode_request(reply.id, kind, target, payload, bulk=bulk, flags=flags)
             self._send(frames, reply, timeout_s)
         except BaseException:
@@ -184,6 +146,8 @@ class RequestClient:
     def _enter(self, target: str, timeout_s: float) -> Reply:
         # Before the request is entered: a break that is noticed only now does not concern it.
         self._check_monitor()
+        if self._monitor.failure:
+            self._try_again()
         reply = Reply(self, target, timeout_s)
         with self._table:
             if self._closed:
@@ -193,12 +157,50 @@ class RequestClient:
 
     def _send(self, frames: list[Buffer], reply: Reply, timeout_s: float) -> None:
         while not self._socket.send(frames):
-            if not self._socket.wait_writable(reply.ack_deadline):
-                raise NotConnected(
-                    f"{reply.target}: no connection to {self.peer} within {timeout_s:g} s: "
-                    "is the daemon running, and is this its address? Nothing was sent"
-                )
+            self.wait_connected(reply.target, reply.ack_deadline, timeout_s)
         reply.ack_deadline = time.monotonic() + timeout_s
+
+    def wait_connected(self, target: str, deadline: float, timeout_s: float) -> None:
+        """Wait until the connection is up.
+
+        Args:
+            target: What it is needed for.
+            deadline: Until when, in seconds of :func:`time.monotonic`.
+            timeout_s: How long that was from the beginning, for the message.
+
+        Raises:
+            NotConnected: it is not.
+        """
+        while not self._socket.wait_writable(min(deadline, time.monotonic() + _LOOK_S)):
+            if self.turned_away or time.monotonic() >= deadline:
+                raise self.not_connected(target, timeout_s)
+
+    @property
+    def turned_away(self) -> bool:
+        """Whether the peer is there, and does not let us in: waiting will not change that."""
+        self._check_monitor()
+        return self._monitor.failure in FINAL
+
+    def not_connected(self, target: str, timeout_s: float) -> NotConnected:
+        """Return the error that says why there was no connection within *timeout_s*."""
+        from .handshakes import explain  # seldom needed, and slow to import
+
+        self._check_monitor()
+        explained = explain(self._monitor.failure, self.peer, self.host, self.server_key)
+        if explained:
+            return HandshakeFailed(f"{target}: {explained}. Nothing was sent")
+        return NotConnected(
+            f"{target}: no connection to {self.peer} within {timeout_s:g} s: "
+            "is the daemon running, and is this its address? Nothing was sent"
+        )
+
+    def _try_again(self) -> None:
+        """Connect once more, where the peer has turned us away: it may be of another mind now."""
+        now = time.monotonic()
+        if self._monitor.failure in FINAL and now > self._connected_at + AGAIN_S:
+            self._connected_at = now
+            self._monitor.failure = ""
+            self._socket.configure(lambda socket: connect_again(socket, self.host, self.port))
 
     def _forget(self, reply: Reply) -> None:
         with self._table:
@@ -232,7 +234,7 @@ class RequestClient:
 
         if over():
             return
-        waiter = _Waiter(reply)
+        waiter = Waiter(reply)
         self._waiting.add(waiter)
         try:
             while not over():
@@ -250,7 +252,7 @@ class RequestClient:
             self._waiting.discard(waiter)
             self._hand_over_lead()
 
-    def _take_lead(self, waiter: _Waiter, over: Callable[[], bool], deadline: float | None) -> None:
+    def _take_lead(self, waiter: Waiter, over: Callable[[], bool], deadline: float | None) -> None:
         self._leading = waiter
         try:
             while not over():
@@ -264,7 +266,7 @@ class RequestClient:
         finally:
             self._leading = None
 
-    def _follow(self, waiter: _Waiter, deadline: float | None) -> None:
+    def _follow(self, waiter: Waiter, deadline: float | None) -> None:
         turn = waiter.turn
         if turn is None:
             turn = waiter.turn = threading.Event()
@@ -286,7 +288,8 @@ class RequestClient:
                 waiter.turn.set()
                 return
 
-    def _receive(self, frames: list[bytes | memoryview]) -> None:
+    def _receive(self, message: list[zmq.Frame]) -> None:
+        frames = contents(message)
         try:
             response = Response.decode(frames)
         except BadMessage as error:
@@ -321,6 +324,7 @@ class RequestClient:
     def _check_monitor(self) -> None:
         """Fail what is open when the connection broke: its replies can no longer come."""
         if zmq.EVENT_DISCONNECTED in self._monitor.take():
+            self.breaks += 1
             self._socket.take_in()
             self._fail_all(
                 f"the connection to {self.peer} broke before it replied: "

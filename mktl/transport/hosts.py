@@ -9,7 +9,7 @@ from .. import config
 from ..errors import ConfigurationError
 from ..protocol.names import is_host
 
-__all__ = ["hostname", "is_loopback", "own_name", "parse_address"]
+__all__ = ["hostname", "is_loopback", "is_this_host", "own_name", "parse_address", "resolves"]
 
 
 def hostname() -> str:
@@ -39,6 +39,23 @@ def is_loopback(address: str) -> bool:
         return address == "localhost"
 
 
+def is_this_host(host: str) -> bool:
+    """Return whether *host*, a name or an address, is this one, as far as no server is asked."""
+    import socket
+
+    if is_loopback(host) or host in (own_name(), os.environ.get("MKTL_HOSTNAME")):
+        return True
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            # Only an address of this host can be bound; a name would be looked up.
+            socket.inet_pton(family, host)
+            probe.bind((host, 0))
+    except OSError:
+        return host == hostname()
+    return True
+
+
 def parse_address(text: str, default_port: int | None = None) -> tuple[str, int]:
     """Return host and port of *text*: ``host:port``, ``[::1]:port``, or ``host`` with a default.
 
@@ -53,6 +70,20 @@ def parse_address(text: str, default_port: int | None = None) -> tuple[str, int]
     if is_host(host) and port.isdecimal() and 0 < int(port) < 65536:
         return host, int(port)
     raise ConfigurationError(f"{text!r} is not an address: write host:port, for example moon:10079")
+
+
+def resolves(host: str) -> bool:
+    """Return whether *host* has an address; waits for the name server, if one has to be asked.
+
+    ZeroMQ would wait itself, and all sockets of the process with it: whoever is told a name by
+    strangers has to find out first.
+    """
+    import socket
+
+    try:
+        return bool(socket.getaddrinfo(host, None))
+    except (OSError, UnicodeError):  # it has none, or can be no name
+        return False
 
 
 def own_name() -> str:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from ..errors import ConnectionLost, MktlError, NoAnswer, NotConnected
+from ..errors import ConnectionLost, MktlError, NoAnswer
 from ..protocol.message import Response
 from .client import Reply, RequestClient
 
@@ -15,6 +15,9 @@ __all__ = ["Address", "ask_all"]
 
 Address = tuple[str, int]
 
+_MOST_AT_ONCE = 256
+"""Connections at the same time: anybody may have answered a call, under as many addresses as they
+like, and a process has only so many descriptors."""
 _LOOK_S = 0.02
 """How long to wait at most before looking again: the signal of a socket may be used up."""
 
@@ -28,6 +31,7 @@ def ask_all(
     patience_s: Callable[[Address], float],
     reply_timeout_s: float,
     stopping: threading.Event | None = None,
+    server_key: Callable[[str, int], bytes | None] | None = None,
 ) -> dict[Address, Response | MktlError]:
     """Send a request to all *addresses*, and return what each answers.
 
@@ -40,26 +44,40 @@ def ask_all(
             the acknowledgement.
         reply_timeout_s: How long to wait for a reply, from when the request was sent.
         stopping: Ends it early: who has not answered yet has lost the connection.
+        server_key: Returns what whoever is at an address has to prove to have, encrypted; ``None``
+            stands for clear text.
 
     Returns:
         For each address, in the order given, its response, or the error that came instead.
     """
-    questions: dict[Address, _Question] = {}
+    waiting = list(dict.fromkeys(addresses))
+    outcomes: dict[Address, Response | MktlError] = {
+        (host, port): ConnectionLost(f"{host}:{port} was not asked any more")
+        for host, port in waiting
+    }
+    open_: dict[Address, _Question] = {}
+    waiting.reverse()
     try:
-        for address in dict.fromkeys(addresses):
-            questions[address] = _Question(address, patience_s(address), reply_timeout_s)
-        open_ = list(questions.values())
-        while open_ := [one for one in open_ if not one.go_on(kind, target, payload)]:
+        while waiting or open_:
+            while waiting and len(open_) < _MOST_AT_ONCE:
+                address = waiting.pop()
+                key = None if server_key is None else server_key(*address)
+                open_[address] = _Question(address, key, patience_s(address), reply_timeout_s)
+            for address, one in list(open_.items()):
+                if one.go_on(kind, target, payload):
+                    outcomes[address] = one.outcome()
+                    open_.pop(address).client.close()
             if stopping is not None and stopping.is_set():
                 break
-            _wait_for_any(open_)
-        return {address: one.outcome() for address, one in questions.items()}
+            if open_:
+                _wait_for_any(open_.values())
+        return {**outcomes, **{address: one.outcome() for address, one in open_.items()}}
     finally:
-        for one in questions.values():
+        for one in open_.values():
             one.client.close()
 
 
-def _wait_for_any(open_: list[_Question]) -> None:
+def _wait_for_any(open_: Iterable[_Question]) -> None:
     poller = select.poll()
     for one in open_:
         for descriptor in one.client.descriptors():
@@ -70,8 +88,10 @@ def _wait_for_any(open_: list[_Question]) -> None:
 class _Question:
     """What one peer is asked."""
 
-    def __init__(self, address: Address, patience_s: float, reply_timeout_s: float) -> None:
-        self.client = RequestClient(*address)
+    def __init__(
+        self, address: Address, server_key: bytes | None, patience_s: float, reply_timeout_s: float
+    ) -> None:
+        self.client = RequestClient(*address, server_key=server_key)
         self._patience_s, self._reply_timeout_s = patience_s, reply_timeout_s
         self._deadline = time.monotonic() + patience_s
         self._reply: Reply | None = None
@@ -85,10 +105,8 @@ class _Question:
             self._reply = self.client.begin(kind, target, payload, ack_timeout_s=patience_s)
             if self._reply is not None:
                 self._deadline = now + self._reply_timeout_s
-            elif now >= self._deadline:
-                self._error = NotConnected(
-                    f"{target}: no connection to {self.client.peer} within {patience_s:g} s"
-                )
+            elif now >= self._deadline or self.client.turned_away:
+                self._error = self.client.not_connected(target, patience_s)
                 return True
             return False
         if not self._reply.poll() and now >= self._deadline:

@@ -7,7 +7,18 @@ import threading
 
 import zmq
 
-__all__ = ["Monitor"]
+__all__ = ["FAILURES", "FINAL", "Monitor", "failure_of"]
+
+FAILURES = int(
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+"""Events of a peer that is there, and with which one does not come to terms."""
+FINAL = ("mechanism", "refused")
+"""Failures after which ZeroMQ does not try again by itself."""
+_OTHER_MECHANISM = 0x11000002
+"""``ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH``: only one of the two encrypts."""
 
 _EVENT = struct.Struct("=HI")
 
@@ -22,6 +33,9 @@ class Monitor:
 
     def __init__(self, socket: zmq.Socket[bytes], events: int) -> None:
         self._lock = threading.Lock()
+        self.failure = ""
+        """How the last handshake has failed: ``mechanism``, ``refused`` or ``broken``; empty if it
+        has not."""
         self._watched = socket
         self._socket = socket.get_monitor_socket(events)
         self._descriptor = int(self._socket.get(zmq.FD))
@@ -40,7 +54,10 @@ class Monitor:
                     event, *_address = self._socket.recv_multipart(zmq.DONTWAIT)
                 except zmq.Again:
                     break
-                events.append(_EVENT.unpack(event)[0])
+                number, value = _EVENT.unpack(event)
+                events.append(number)
+                if number & (FAILURES | zmq.EVENT_HANDSHAKE_SUCCEEDED):
+                    self.failure = failure_of(number, value)
         return events
 
     def close(self) -> None:
@@ -50,3 +67,12 @@ class Monitor:
                 self._closed = True
                 self._watched.disable_monitor()
                 self._socket.close()
+
+
+def failure_of(event: int, value: int) -> str:
+    """Return how a handshake has failed, as :attr:`Monitor.failure` says it."""
+    if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+        return ""
+    if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+        return "refused"
+    return "mechanism" if value == _OTHER_MECHANISM else "broken"

@@ -64,7 +64,14 @@ def bind(socket: zmq.Socket[bytes], remembered: Path, ports: range, reserved: se
     else:
         raise MktlError(f"no port from {ports[0]} to {ports[-1]} is free on {address}")
     if port != before:
-        config.write_atomically(remembered, f"{port}\n".encode())
+        try:
+            config.write_atomically(remembered, f"{port}\n".encode())
+        except OSError as error:
+            _log.warning(
+                "%s cannot be written, so that the port may change at the next start: %s",
+                remembered,
+                error,
+            )
     return port
 
 

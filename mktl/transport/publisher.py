@@ -7,23 +7,43 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 import zmq
 
 from ..protocol.message import LOST_TOPIC, SYNC_TOPIC, VERSION, Buffer, encode_json
-from .context import make_socket
+from .context import make_socket, noted
+from .curve import Guard
+from .doorkeeper import Entrance, descriptor_of
 from .shared import SharedSocket
 
-__all__ = ["Publisher"]
+__all__ = ["Audience", "Publisher"]
 
 _HIGH_WATER = 20_000
 """Messages kept for a subscriber that does not read; beyond them it loses the newest."""
 _TELL_EVERY_S = 0.5
 """How often those are told of it who may have lost something; the clock of the daemon sees to it
 that there is an occasion each second."""
+_MOST_AT_ONCE = 2000
+"""Subscriptions, and topics that they are narrowed to, before it is somebody else's turn."""
+_LONGEST_TOPIC = 1000
+"""More than a store and a key can have."""
 _LOOK_EVERY_S = 0.005
 """How often it is looked who has subscribed, while values are published together."""
+
+
+class Audience(Protocol):
+    """Who may hear what."""
+
+    narrows: bool
+    """Whether there is anybody who may not hear everything."""
+
+    def topics(self, prefix: bytes, key: str, address: str) -> Iterable[bytes]:
+        """Return what a subscription to *prefix*, of a key at an address, is narrowed to."""
+
+    def has_changed(self) -> bool:
+        """Return whether anybody may hear more or less than when this was asked last."""
 
 
 class _Thread(threading.local):
@@ -42,22 +62,54 @@ class Publisher:
 
     Args:
         bind: Binds the socket it is given and returns the port.
+        guard: Encrypts the socket; ``None`` leaves it in clear text.
+        audience: Says who may hear what; ``None``: everybody may hear everything.
     """
 
-    def __init__(self, bind: Callable[[zmq.Socket[bytes]], int]) -> None:
-        socket = make_socket(zmq.XPUB, linger_ms=500, high_water=_HIGH_WATER)
+    def __init__(
+        self,
+        bind: Callable[[zmq.Socket[bytes]], int],
+        *,
+        guard: Guard | None = None,
+        audience: Audience | None = None,
+    ) -> None:
+        self._guard = guard
+        self.audience = audience
+        self._narrows = audience is not None and audience.narrows
+        # Nobody is let in before all items are there, else who came early would not get them.
+        self._admits = not self._narrows
+        self._room = 0 if self._narrows else _MOST_AT_ONCE
+        socket = self._raw = make_socket(zmq.XPUB, linger_ms=500, high_water=_HIGH_WATER)
+        self.entrance = Entrance(socket)
+        """Tells who comes and goes, for whoever sees to that."""
         try:
-            self.port = bind(socket)
+            if guard is not None:
+                guard.protect(socket)
+            self.port = self.entrance.port = bind(socket)
         except BaseException:
+            self.entrance.close()
             socket.close()
             raise
         # Else ZeroMQ drops what is beyond the high-water mark without a word.
         socket.set(zmq.XPUB_NODROP, 1)
+        if self._narrows:
+            # ZeroMQ subscribes nobody to anything then: that is up to us.
+            socket.set(zmq.XPUB_MANUAL, 1)
         self._loss = ""
         self._tell_again = 0.0
+        self._changes: deque[tuple[int, int]] = deque()
         self._asked: deque[bytes] = deque(maxlen=10_000)
         self._thread = _Thread()
-        self._socket = SharedSocket(socket, self._receive)
+        self._socket = SharedSocket(socket, self._receive, lambda: self._room > 0)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are subscriptions left for another call of :meth:`take_in`."""
+        return self._admits and self._room <= 0
+
+    def admit(self) -> None:
+        """Let subscribers in: all items are there."""
+        self._admits = True
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when clients subscribe."""
@@ -123,16 +175,48 @@ class Publisher:
             self._send([LOST_TOPIC, VERSION, encode_json({"lost": self._loss})])
 
     def take_in(self) -> None:
-        """Take note of new subscriptions."""
+        """Take note of new subscriptions, as many as do not hold up anything else."""
+        if self._admits:
+            self._room = _MOST_AT_ONCE
         self._socket.take_in()
         self._answer()
 
-    def _receive(self, frames: list[Buffer]) -> None:
-        subscription = bytes(frames[0][:100])
+    def subscriptions(self) -> list[tuple[int, int]]:
+        """Return which connections have one subscription more, or one less, since the last call."""
+        changes = self._changes
+        return [changes.popleft() for _one in range(len(changes))] if changes else []
+
+    def _receive(self, frames: list[zmq.Frame]) -> None:
+        subscription = bytes(frames[0].buffer[:_LONGEST_TOPIC])
+        self._room -= 1
+        if self._narrows:
+            self._subscribe(subscription, frames[0])
+        change = {b"\x00": -1, b"\x01": 1}.get(subscription[:1], 0)
+        self._changes.append((descriptor_of(frames[0]), change))
         if subscription[1:] == LOST_TOPIC:
             return
         if subscription[:1] == b"\x01" and subscription.startswith(SYNC_TOPIC, 1):
             self._asked.append(subscription[1:])
+
+    def _subscribe(self, subscription: bytes, frame: zmq.Frame) -> None:
+        """Subscribe the peer that has sent *subscription* to what it may hear of it."""
+        assert self.audience is not None
+        begins, prefix = subscription[:1] == b"\x01", subscription[1:]
+        if prefix.startswith(SYNC_TOPIC):
+            topics: Iterable[bytes] = (prefix,)
+        elif begins and len(subscription) < _LONGEST_TOPIC:
+            address = noted(frame, "Peer-Address")
+            key = noted(frame, "User-Id") if self._guard is not None else ""
+            topics = self.audience.topics(prefix, key, address)
+        else:
+            # Of what else it has subscribed to, ZeroMQ does not tell: it goes on to get all that it
+            # may hear, and leaves out by itself what it no longer wants.
+            return
+        option = zmq.SUBSCRIBE if begins else zmq.UNSUBSCRIBE
+        with contextlib.suppress(zmq.ZMQError):  # it has gone meanwhile
+            for topic in topics:
+                self._raw.set(option, topic)
+                self._room -= 1
 
     def _answer(self) -> None:
         while True:
@@ -143,5 +227,7 @@ class Publisher:
             self._send([asked, VERSION, b"{}"])
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket. May be called twice."""
+        if not self._socket.closed:
+            self._socket.configure(lambda _socket: self.entrance.close())
         self._socket.close()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import zmq
 
+from .._callers import Caller
 from .._ratelimit import RateLimitedLog
 from ..errors import BadMessage, ConnectionLost, MktlError, error_to_wire
 from ..protocol.message import (
@@ -20,15 +21,20 @@ from ..protocol.message import (
     encode_json,
     encode_response,
 )
-from .context import make_socket
+from .context import make_socket, noted
+from .curve import Guard
+from .doorkeeper import Doorkeeper, Entrance
 from .publisher import Publisher
-from .shared import SharedSocket
+from .shared import SharedSocket, contents
 
 __all__ = ["RequestServer", "Responder", "error_payload"]
 
 _HIGH_WATER = 20_000
 _INBOX = 1000
 """Messages that are taken in before they are looked at; the rest waits with their senders."""
+
+_Message = tuple[zmq.Frame, list[Buffer]]
+"""The last frame, and what all of them say, the identity of the peer first."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,18 +53,30 @@ def error_payload(error: BaseException) -> bytes:
     return encode_json({"error": clean})
 
 
+def _unknown(_key: str, address: str) -> Caller:
+    return Caller(address=address)
+
+
 class Responder:
     """Answers one request: at most one acknowledgement, at most one reply."""
 
-    __slots__ = ("_acknowledged", "_peer", "_replied", "_server", "request", "target")
+    __slots__ = ("_acknowledged", "_frame", "_peer", "_replied", "_server", "request", "target")
 
-    def __init__(self, server: RequestServer, peer: Buffer, request: Request) -> None:
+    def __init__(
+        self, server: RequestServer, peer: Buffer, request: Request, frame: zmq.Frame
+    ) -> None:
         self._server = server
         self._peer = peer
+        self._frame = frame
         self._acknowledged = not request.wants_ack
         self._replied = not request.wants_rep
         self.request = request
         self.target = request.target.encode()
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks: found out when it is needed, and again each time, as keys may be revoked."""
+        return self._server.caller(self._frame)
 
     def acknowledge(self) -> None:
         """Say that the request was understood and will be replied to."""
@@ -86,6 +104,8 @@ class RequestServer:
         bind: Binds the socket it is given and returns the port.
         handle: Called with each request, on the server's thread: it must not block.
         name: For the thread and the log.
+        identify: Returns who has connected with a key, as a text, from an address.
+        guard: Encrypts the socket; ``None`` leaves it in clear text.
     """
 
     def __init__(
@@ -93,20 +113,39 @@ class RequestServer:
         bind: Callable[[zmq.Socket[bytes]], int],
         handle: Callable[[Responder], None],
         name: str,
+        *,
+        identify: Callable[[str, str], Caller] = _unknown,
+        guard: Guard | None = None,
     ) -> None:
         self._handle = handle
-        self._inbox: deque[list[Buffer]] = deque()
+        self._identify = identify
+        self._guard = guard
+        self._inbox: deque[_Message] = deque()
         self._stopping = False
         self._publisher: Publisher | None = None
         self._bad = RateLimitedLog(_log)
+        self._doorkeeper = Doorkeeper(name)
         socket = make_socket(zmq.ROUTER, linger_ms=500, high_water=_HIGH_WATER)
+        # What we cannot take in yet waits with its sender rather than here.
+        socket.set(zmq.RCVHWM, _INBOX)
+        self._entrance = Entrance(socket, failures=guard is not None)
         try:
-            self.port = bind(socket)
+            if guard is not None:
+                guard.protect(socket)
+            self.port = self._entrance.port = bind(socket)
         except BaseException:
+            self._entrance.close()
             socket.close()
             raise
-        self._socket = SharedSocket(socket, self._inbox.append, lambda: len(self._inbox) < _INBOX)
+        self._doorkeeper.add(self._entrance)
+        self._socket = SharedSocket(socket, self._take, lambda: len(self._inbox) < _INBOX)
+        self._socket.also_wait_for(self._entrance.fileno())
         self._thread = threading.Thread(target=self._run, name=f"{name}-requests", daemon=True)
+
+    @property
+    def connections(self) -> int:
+        """Number of connections for requests and for broadcasts."""
+        return len(self._doorkeeper)
 
     @property
     def bad_messages(self) -> int:
@@ -116,10 +155,14 @@ class RequestServer:
     def attend(self, publisher: Publisher) -> None:
         """Have this server's thread see to the subscriptions of *publisher*, too."""
         self._publisher = publisher
+        self._doorkeeper.add(publisher.entrance)
+        self._socket.also_wait_for(publisher.entrance.fileno())
         self._socket.also_wait_for(publisher.fileno())
 
     def start(self) -> None:
         """Begin to read requests; those that came before are not lost."""
+        if self._publisher is not None:
+            self._publisher.admit()
         self._thread.start()
 
     def send(self, frames: Sequence[Buffer]) -> None:
@@ -140,24 +183,51 @@ class RequestServer:
             self._thread.join()
 
     def close(self) -> None:
-        """Close the socket, after :meth:`stop`."""
+        """Close the socket, after :meth:`stop`. May be called twice."""
+        if not self._socket.closed:
+            self._socket.configure(lambda _socket: self._entrance.close())
         self._socket.close()
 
     def _run(self) -> None:
         while not self._stopping:
             self._socket.take_in()
-            if self._publisher is not None:
+            if self._publisher is None:
+                self._doorkeeper.attend()
+            else:
+                self._look_at_rights(self._publisher)
                 self._publisher.take_in()
+                self._doorkeeper.attend(self._publisher.subscriptions())
             if not self._inbox:
-                self._socket.wait(None)
-                continue
-            while self._inbox and not self._stopping:
-                self._dispatch(self._inbox.popleft())
+                behind = self._publisher is not None and self._publisher.is_behind
+                self._socket.wait(0.0 if behind else self._doorkeeper.pause_s)
+            # No more than these, lest those who never stop should keep us from all else.
+            for _message in range(min(len(self._inbox), _INBOX)):
+                if not self._stopping:
+                    self._dispatch(self._inbox.popleft())
 
-    def _dispatch(self, frames: list[Buffer]) -> None:
-        peer, *message = frames
+    def _look_at_rights(self, publisher: Publisher) -> None:
+        """Have all subscribers connect again, and so be judged again, when rights have changed.
+
+        What a peer has subscribed to, ZeroMQ can neither tell nor be told without it.
+        """
+        if publisher.audience is not None and publisher.audience.has_changed():
+            _log.info("keys were allowed or revoked: all subscribers have to connect again")
+            self._doorkeeper.end_all(publisher.entrance)
+
+    def _take(self, frames: list[zmq.Frame]) -> None:
+        # ZeroMQ's own notes about a connection are with each frame, the last one as well.
+        self._inbox.append((frames[-1], contents(frames)))
+
+    def caller(self, frame: zmq.Frame) -> Caller:
+        """Return who has sent *frame*."""
+        key = noted(frame, "User-Id") if self._guard is not None else ""
+        return self._identify(key, noted(frame, "Peer-Address"))
+
+    def _dispatch(self, received: _Message) -> None:
+        last, (peer, *message) = received
+        self._doorkeeper.heard(bytes(peer), last)
         try:
-            responder = Responder(self, peer, Request.decode(message))
+            responder = Responder(self, peer, Request.decode(message), last)
         except BadMessage as error:
             self._refuse(peer, message, error)
             return

@@ -20,7 +20,7 @@ import zmq
 
 from ..errors import ConnectionLost
 
-__all__ = ["SharedSocket", "Wakeup"]
+__all__ = ["SharedSocket", "Wakeup", "contents"]
 
 Frames = Sequence[bytes | memoryview]
 
@@ -77,6 +77,7 @@ class SharedSocket:
     Args:
         socket: The socket; closed by :meth:`close`.
         receive: Called with the frames of each message, under the lock: it must only note them.
+            :func:`contents` is what they say.
         has_room: Asked before each message is taken in; what is refused stays in ZeroMQ's queue,
             and in the end with its sender.
     """
@@ -84,7 +85,7 @@ class SharedSocket:
     def __init__(
         self,
         socket: zmq.Socket[bytes],
-        receive: Callable[[list[bytes | memoryview]], None],
+        receive: Callable[[list[zmq.Frame]], None],
         has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._socket = socket
@@ -206,7 +207,12 @@ class SharedSocket:
                 frames = self._socket.recv_multipart(zmq.DONTWAIT, copy=False)
             except zmq.Again:
                 return
-            self._receive([_content(frame) for frame in frames])
+            self._receive(frames)
+
+
+def contents(frames: Sequence[zmq.Frame]) -> list[bytes | memoryview]:
+    """Return what *frames* say."""
+    return [_content(frame) for frame in frames]
 
 
 def _content(frame: zmq.Frame) -> bytes | memoryview:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
 import select
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +16,11 @@ from dataclasses import dataclass
 import zmq
 
 from .._ratelimit import RateLimitedLog
-from ..errors import BadMessage
+from ..errors import BadMessage, ConnectionLost
 from ..protocol.message import LOST_TOPIC, SYNC_TOPIC, Broadcast, Buffer
-from .context import connect, make_socket
-from .monitor import Monitor
-from .shared import SharedSocket, Wakeup
+from .context import connect, connect_again, make_socket
+from .monitor import FAILURES, FINAL, Monitor
+from .shared import SharedSocket, Wakeup, contents
 
 __all__ = ["Listener", "Reader"]
 
@@ -28,6 +30,18 @@ _MOST_ASKED = 1000
 _TICKS = 2
 """Broadcasts of a daemon's clock after which earlier subscriptions are in force: the first may
 have been on its way already, the next was sent a second later."""
+
+_AT_ONCE = 10_000
+"""Broadcasts of one daemon that are handed over before it is another one's turn."""
+_LOOK_S = 0.5
+"""How often listeners are told for how long they have been listened to."""
+_LOOK_AT_MOST_S = 1.0
+"""What one such look counts at most: a thread that was held up has not listened meanwhile."""
+_HELD_UP_S = 5.0
+"""After a pause of that length, broadcasts may have been missed."""
+# It goes on while the machine is suspended, where there is such a clock; none follows the time of
+# day, which may be set.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 _log = logging.getLogger(__name__)
 _bad = RateLimitedLog(_log)
@@ -46,6 +60,10 @@ class Listener:
         lost: Called, on the reader's thread, when the daemon says that it had to drop broadcasts.
         connection: Called, on the reader's thread, with ``True`` when the connection is up and
             with ``False`` when it broke.
+        server_key: What the daemon has to prove to have, encrypted; ``None`` is clear text.
+        listened: Called, on the reader's thread, about twice a second, after all that had arrived
+            was handed over: with the seconds since the last time, as far as the thread has run
+            meanwhile, and with whether it was held up so long that broadcasts may be lost.
     """
 
     def __init__(
@@ -57,8 +75,11 @@ class Listener:
         in_force: Callable[[bool], None],
         lost: Callable[[], None],
         connection: Callable[[bool], None],
+        listened: Callable[[float, bool], None],
+        server_key: bytes | None = None,
     ) -> None:
         self._deliver, self._connection = deliver, connection
+        self.listened = listened
         self._in_force, self._lost = in_force, lost
         self._last_loss: object = None
         self._inbox: deque[list[Buffer]] = deque()
@@ -71,9 +92,21 @@ class Listener:
         self._clock = b""
         self._wake: Callable[[], None] = _nobody
         socket = make_socket(zmq.SUB, high_water=_HIGH_WATER)
-        self._monitor = Monitor(socket, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
-        connect(socket, host, port)
-        self._socket = SharedSocket(socket, self._inbox.append, lambda: len(self._inbox) < _INBOX)
+        self._address = host, port
+        self._monitor = Monitor(
+            socket, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILURES
+        )
+        try:
+            connect(socket, host, port, server_key)
+        except BaseException:
+            self._monitor.close()
+            socket.close()
+            raise
+        self._socket = SharedSocket(
+            socket,
+            lambda frames: self._inbox.append(contents(frames)),
+            lambda: len(self._inbox) < _INBOX,
+        )
 
     def descriptors(self) -> tuple[int, int]:
         """Return the descriptors whose readability calls for :meth:`attend`."""
@@ -82,6 +115,18 @@ class Listener:
     def attended_by(self, wake: Callable[[], None]) -> None:
         """Have *wake* called when there is something for :meth:`attend` that no signal tells of."""
         self._wake = wake
+
+    def try_again(self) -> bool:
+        """Connect once more, where the peer has turned us away: it may be of another mind now.
+
+        Returns:
+            Whether it has.
+        """
+        failure = self._monitor.failure
+        if failure in FINAL:
+            with contextlib.suppress(ConnectionLost):  # closed meanwhile
+                self._configure(lambda socket: connect_again(socket, *self._address))
+        return bool(failure)
 
     def subscribe(self, topic: bytes) -> None:
         """Ask for the broadcasts on *topic*, now and after each reconnection."""
@@ -126,14 +171,19 @@ class Listener:
     def attend(self) -> None:
         """Hand over what has arrived. Called by the reader's thread alone."""
         for event in self._monitor.take():
+            if event & FAILURES:
+                continue  # that the connection is down is told by itself
             if event == zmq.EVENT_DISCONNECTED:
                 self._start_counting_again()
             self._connection(event == zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self._socket.take_in()
-        while self._inbox:
+        for _turn in range(_AT_ONCE):
+            if not self._inbox:
+                return
             self._hand_over(self._inbox.popleft())
             if not self._inbox:
                 self._socket.take_in()
+        self._wake()
 
     def _hand_over(self, frames: list[Buffer]) -> None:
         topic = bytes(frames[0])
@@ -222,6 +272,7 @@ class Reader:
         self._lock = threading.Lock()
         self._wakeup = Wakeup()
         self._stopping = False
+        self._looked = time.clock_gettime(_CLOCK)
         self._attending = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="mktl-broadcasts", daemon=True)
         self._thread.start()
@@ -230,6 +281,8 @@ class Reader:
         """Attend *listener* from now on."""
         listener.attended_by(self._wakeup.set)
         with self._lock:
+            if not self._listeners:
+                self._looked = time.clock_gettime(_CLOCK)
             for descriptor in listener.descriptors():
                 self._listeners[descriptor] = listener
         self._wakeup.set()
@@ -257,6 +310,7 @@ class Reader:
             for descriptor in listeners:
                 poller.register(descriptor, select.POLLIN)
             self._attend_all(listeners)
+            self._look(listeners)
             self._poll_until_woken(poller, listeners)
 
     def _attend_all(self, listeners: dict[int, Listener]) -> None:
@@ -266,13 +320,44 @@ class Reader:
 
     def _poll_until_woken(self, poller: select.poll, listeners: dict[int, Listener]) -> None:
         while not self._stopping:
-            ready = [descriptor for descriptor, _event in poller.poll()]
+            events = poller.poll(self._until_look_ms(listeners))
+            ready = [descriptor for descriptor, _event in events]
             for descriptor in ready:
                 if descriptor in listeners:
                     self._attend(descriptor)
+            if self._is_time_to_look():
+                # What came in while this thread was held up is a sign of life, too.
+                self._attend_all(listeners)
+                self._look(listeners)
             if self._wakeup.fileno() in ready:
                 self._wakeup.clear()
                 return
+
+    def _until_look_ms(self, listeners: dict[int, Listener]) -> float | None:
+        if not listeners:
+            return None
+        return max(0.0, 1000 * (self._looked + _LOOK_S - time.clock_gettime(_CLOCK)))
+
+    def _is_time_to_look(self) -> bool:
+        return time.clock_gettime(_CLOCK) >= self._looked + _LOOK_S
+
+    def _look(self, listeners: dict[int, Listener]) -> None:
+        """Tell all listeners for how long they have been listened to since the last time."""
+        if not self._is_time_to_look():
+            return
+        now = time.clock_gettime(_CLOCK)
+        passed_s, self._looked = now - self._looked, now
+        for listener in dict.fromkeys(listeners.values()):
+            self._tell(listener, min(passed_s, _LOOK_AT_MOST_S), passed_s > _HELD_UP_S)
+
+    def _tell(self, listener: Listener, listened_s: float, held_up: bool) -> None:
+        with self._attending:
+            if listener not in self._listeners.values():
+                return
+            try:
+                listener.listened(listened_s, held_up)
+            except Exception:  # one daemon's trouble must not end the broadcasts of all others
+                _log.exception("it could not be noted whether a daemon is heard")
 
     def _attend(self, descriptor: int) -> None:
         with self._attending:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import select
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,75 +16,10 @@ from mktl.protocol.message import SYNC_TOPIC
 from mktl.store import Store
 from tests._support import wait_until
 from tests._support.daemons import client_of, serving
+from tests._support.proxy import Proxy
 
 KEYS = [f"item{number}" for number in range(30)]
 ITEMS = {key: {"type": "numeric", "initial": 0} for key in KEYS}
-
-
-class Proxy:
-    """Passes TCP connections on to a port, and breaks them when told to."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._lock = threading.Lock()
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="proxy")
-        self._thread.start()
-
-    def break_all(self) -> None:
-        with self._lock:
-            for pair in self._pairs:
-                for one in pair:
-                    with contextlib.suppress(OSError):
-                        one.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._ending.set()
-        self._thread.join()
-        for pair in self._pairs:
-            for one in pair:
-                one.close()
-        self._server.close()
-
-    def _run(self) -> None:
-        while not self._ending.is_set():
-            with self._lock:
-                ends = {one: other for pair in self._pairs for one, other in (pair, pair[::-1])}
-            ready, _, _ = select.select([self._server, *ends], [], [], 0.02)
-            for one in ready:
-                if one is self._server:
-                    self._accept()
-                elif not self._pass_on(one, ends[one]):
-                    self._drop(one)
-
-    def _accept(self) -> None:
-        accepted, _address = self._server.accept()
-        try:
-            target = socket.create_connection(("127.0.0.1", self._target))
-        except OSError:
-            accepted.close()
-            return
-        with self._lock:
-            self._pairs.append((accepted, target))
-
-    @staticmethod
-    def _pass_on(one: socket.socket, other: socket.socket) -> bool:
-        try:
-            data = one.recv(65536)
-            other.sendall(data)
-        except OSError:
-            return False
-        return bool(data)
-
-    def _drop(self, one: socket.socket) -> None:
-        with self._lock:
-            for pair in [pair for pair in self._pairs if one in pair]:
-                self._pairs.remove(pair)
-                for end in pair:
-                    end.close()
 
 
 @pytest.fixture

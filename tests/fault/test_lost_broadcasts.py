@@ -23,9 +23,14 @@ WATCHER = """
 import sys, time
 from mktl.store import Store
 store = Store("cryo", at=("127.0.0.1", int(sys.argv[1])))
+heard = []
+def hear(item, value, time):
+    heard.append(value)
+store["last"].register(hear, prime=True)
 print("primed", store["pad"].value is None, store["last"].value, flush=True)
 while True:
     print("now", store["last"].value, store["last"].live, flush=True)
+    print("heard", heard[-1:], heard == sorted(set(heard)), flush=True)
     time.sleep(0.05)
 """
 
@@ -51,9 +56,11 @@ def test_subscriber_that_did_not_read_for_a_while_ends_on_the_last_value(
             for number in range(4000):
                 daemon.store["pad"].publish(f"{number}" + 10_000 * "x")
                 time.sleep(0)
+                daemon.store["last"].publish((number + 1) / 100)
             daemon.store["last"].publish(42)
             child.send_signal(signal.SIGCONT)
             child.wait_for(r"^now 42 True$")
+            child.wait_for(r"^heard \[42\] True$")
         wait_until(lambda: other["last"].live and other["last"].value == 42)
 
 
@@ -176,7 +183,9 @@ def test_break_that_comes_while_the_search_ends_starts_another_search(
 
             def is_set(self) -> bool:
                 was_set = self._event.is_set()
-                if was_set and self._first:
+                # The reader's thread looks at it as well.
+                searching = threading.current_thread() is threading.main_thread()
+                if was_set and self._first and searching:
                     self._first = False
                     breaking.start()
                     breaking.join(0.2)

@@ -19,6 +19,7 @@ ITEMS: dict[str, dict[str, Any]] = {
     "never": {"type": "numeric", "units": "mm"},
     "key_code": {"type": "string", "gettable": False},
     "stage": {"type": "numeric", "units": "mm", "initial": 0},
+    "stale": {"type": "numeric", "settable": False},
 }
 OWN = [key for key, fields in ITEMS.items() if fields.get("gettable") is not False]
 
@@ -59,6 +60,9 @@ class Daemon(mktl.Daemon):
         self.add_item(Temperature, "temp")
         self.add_item(BrokenTemperature, "broken_temp")
         self.add_item(Stage, "stage")
+        self.add_item(mktl.Item, "stale")
+        now = time.time()
+        self.store["stale"].publish(mktl.Payload(4.5, now - 7200, checked=now - 3600))
 
 
 @contextlib.contextmanager

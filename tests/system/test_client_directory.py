@@ -65,7 +65,7 @@ def test_registries_that_were_found_and_are_silent_are_forgotten_and_those_by_ha
         assert found_registries(mktl_home) == [f"127.0.0.1:{fake.rep}"]
         assert by_hand.read_text() == f"127.0.0.1:{silent[0][1]}\n"
     finally:
-        mktl.config.set_answer_timeout_s(2.0)
+        mktl.config.set_answer_timeout_s(None)
 
 
 def test_registries_are_not_forgotten_where_nobody_answers_at_all(

@@ -70,6 +70,26 @@ def test_a_value_in_doubt_says_so_and_is_never_shown_as_true(daemon: Child) -> N
     assert (fields["quality"], fields["reason"]) == ("invalid", "the sensor is open")
 
 
+def test_a_value_that_was_not_confirmed_for_long_says_how_old_it_is(daemon: Child) -> None:
+    line = run_cli("mark", "get", "cryo.stale", "cryo.mode").stdout
+    assert re.fullmatch(
+        r"cryo\.stale: 4\.5 \[checked 1 h( \d+ min)? ago\]\ncryo\.mode: Off\n", line
+    )
+    assert run_cli("mark", "get", "cryo.stale", "--terse").stdout == "4.5\n"
+    stale, temp, never = (
+        json.loads(line)
+        for line in run_cli(
+            "mark", "get", "--json", "cryo.stale", "cryo.temp", "cryo.never"
+        ).stdout.splitlines()
+    )
+    assert stale["quality"] == "valid"
+    assert stale["reason"] is None
+    assert 3600 <= stale["age_s"] < 5000
+    assert stale["checked"] - stale["time"] == pytest.approx(3600, abs=1)
+    assert 0 <= temp["age_s"] < 60
+    assert (never["time"], never["checked"], never["age_s"]) == (None, None, None)
+
+
 def test_json_has_one_object_a_line(daemon: Child) -> None:
     lines = run_cli("mark", "get", "--json", "cryo.setpoint", "cryo.mode").stdout.splitlines()
     unset, mode = map(json.loads, lines)

@@ -22,10 +22,11 @@ def test_list_prints_type_and_access_sorted_and_aligned(daemon: Child) -> None:
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines == sorted(lines)
-    assert "cryo.temp          numeric      r" in lines
-    assert "cryo.key_code      string       w" in lines
-    assert "cryo.mode          enumerated   rw" in lines
-    assert "cryo._tc1cat       untyped      r" in lines
+    longest = max(len(line.split()[0]) for line in lines)
+    assert f"{'cryo.temp':{longest}}   numeric      r" in lines
+    assert f"{'cryo.key_code':{longest}}   string       w" in lines
+    assert f"{'cryo.mode':{longest}}   enumerated   rw" in lines
+    assert f"{'cryo._tc1cat':{longest}}   untyped      r" in lines
     assert run_cli("mark", "list").stdout == done.stdout
     assert run_cli("mark", "list", "cryo.mo*").stdout == "cryo.mode   enumerated   rw\n"
     objects = map(json.loads, run_cli("mark", "list", "-s", "cryo", "--json").stdout.splitlines())

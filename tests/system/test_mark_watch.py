@@ -63,6 +63,25 @@ def test_watch_says_when_the_connection_is_lost_and_carries_on(daemon: Child) ->
         assert watching.stderr_text.count("the connection to cryo.tc1 is back") == 1
 
 
+def test_watch_shows_values_of_a_daemon_that_is_stopped_as_invalid_until_it_goes_on(
+    daemon: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MKTL_SILENCE", "2")
+    arguments = ["mark", "watch", "cryo.mode", "cryo.note", "--no-timestamp"]
+    with running(arguments, ready=r"note: quiet$") as watching:
+        daemon.send_signal(signal.SIGSTOP)
+        try:
+            gone = r"\[invalid: its daemon cryo\.tc1 has not been heard since .* UTC"
+            watching.wait_for(rf"^cryo\.mode: Off {gone}")
+            watching.wait_for(rf"^cryo\.note: quiet {gone}")
+            watching.wait_for("no connection to cryo.tc1")
+        finally:
+            daemon.send_signal(signal.SIGCONT)
+        watching.wait_for("the connection to cryo.tc1 is back", 20)
+        watching.wait_for(r"(?s)mode: Off \[invalid.*^cryo\.mode: Off$")
+        watching.wait_for(r"(?s)note: quiet \[invalid.*^cryo\.note: quiet$")
+
+
 def test_watch_of_a_daemon_that_stays_away_ends_with_no_answer(daemon: Child) -> None:
     with running(["mark", "watch", "cryo.temp", "--for", "3"], ready=r"cryo\.temp") as watching:
         daemon.kill()

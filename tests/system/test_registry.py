@@ -233,7 +233,7 @@ def test_the_same_daemon_at_another_address_is_a_conflict_of_its_own_kind() -> N
 def test_a_client_that_only_listens_follows_a_daemon_to_other_ports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mktl._peer.SEARCH_EVERY_S", 0.5)
+    monkeypatch.setattr("mktl._asking.SEARCH_EVERY_S", 0.5)
     heard: list[object] = []
 
     def hear(_item: mktl.Item, value: object, _time: float) -> None:
@@ -476,17 +476,17 @@ def test_an_announcement_never_leads_to_a_file_elsewhere(
 KILLED_WHILE_TAKING_OVER = """
 import os, signal, sys
 from pathlib import Path
-from mktl import persistence
+from mktl import _persistence_database, persistence
 
-decode, seen = persistence.decode_json, []
+checksum, seen = _persistence_database.checksum, []
 
-def decode_one(data):
+def checksum_of_one(row):
     if seen:
         os.kill(os.getpid(), signal.SIGKILL)
-    seen.append(data)
-    return decode(data)
+    seen.append(row)
+    return checksum(row)
 
-persistence.decode_json = decode_one
+_persistence_database.checksum = checksum_of_one
 persistence.PersistentValues(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 

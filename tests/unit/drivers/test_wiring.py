@@ -56,16 +56,40 @@ def test_a_file_becomes_controllers_and_items():
     assert note.description == {"type": "string", "persist": True}
 
 
-def test_what_is_not_watched_yet_is_told_in_a_line_for_each_item():
-    plain = '[items.level]\ntype = "numeric"\ndeadband = 1\n'
-    follows = '[items.level2]\ntype = "numeric"\ntracks = {item = "level"}\nlimits = {}\n'
-    notes = [str(note) for note in loads(GOOD + plain + follows).notes]
-    assert notes == [
-        "line 12: items.Detector_Temp: limits are not watched yet: no alarm will come of it",
-        "line 22: items.level: deadband is not watched yet: every change is published",
-        "line 26: items.level2: limits and tracks are not watched yet: no alarm will come of it",
+LEVEL = '[items.level]\ntype = "numeric"\nunits = "mm"\ndeadband = 1\n[items.Follower]\n'
+
+
+def test_what_an_item_follows_may_be_elsewhere_and_is_told_of():
+    for target in ("level", "LEVEL", "tc_load", "_hwmem"):
+        follows = f'type = "numeric"\ntracks = {{item = "{target}"}}\nlimits = {{}}\n'
+        assert loads(GOOD + LEVEL + follows).notes == ()
+    elsewhere = 'type = "numeric"\ntracks = {item = "levle"}\n'
+    assert [str(note) for note in loads(GOOD + LEVEL + elsewhere).notes] == [
+        "line 26: items.Follower.tracks: 'levle' is not in this file: did you mean 'level'? "
+        "Or another daemon has to have it"
     ]
     assert load(EXAMPLES / "cryostat.toml").notes == ()
+
+
+def test_what_an_item_follows_is_in_its_units_and_not_itself():
+    assert problems_of(GOOD + LEVEL + 'type = "numeric"\ntracks = {item = "follower"}\n') == [
+        "line 26: items.Follower.tracks: is the item itself"
+    ]
+    other = 'type = "numeric"\nunits = "m"\ntracks = {item = "level"}\n'
+    assert problems_of(GOOD + LEVEL + other) == [
+        "line 27: items.Follower.tracks: 'level' is in mm, and this in m"
+    ]
+
+
+def test_states_of_limits_are_those_of_the_channel():
+    states = '[items.range]\nchannel = "tc.range.1"\nlimits = {alarm = ["Of"]}\n'
+    (problem,) = problems_of(GOOD + states)
+    assert "items.range.limits: must be like" in problem
+    assert "did you mean 'Off'?" in problem
+    assert loads(GOOD + states.replace('"Of"', '"off"')).notes == ()
+    unknown = '[items.range]\nchannel = "tc.rnge.1"\nlimits = {alarm = ["Of"]}\n'
+    (problem,) = problems_of(GOOD + unknown)
+    assert "did you mean 'range.1'" in problem
 
 
 def test_a_file_is_held_to_the_rules_of_descriptions():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mktl import lanes as lanes_module
 from mktl.lanes import Lanes
 from tests._support import wait_until
 
@@ -135,3 +136,24 @@ def test_nothing_is_a_lane_like_any_other() -> None:
         assert done.wait(10)
     finally:
         assert lanes.close(timeout_s=5)
+
+
+def test_threads_that_were_needed_once_end_though_there_is_a_little_work_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lanes_module, "_IDLE_S", 0.2)
+    pool = Lanes("test", few=2)
+    go_on = threading.Event()
+    for number in range(8):
+        pool.submit(number, go_on.wait)
+    wait_until(lambda: len(pool._threads) == 8)
+    go_on.set()
+
+    def is_small_again() -> bool:
+        pool.submit("a little", lambda: None)
+        return len(pool._threads) == 2
+
+    try:
+        wait_until(is_small_again, 20)
+    finally:
+        pool.close(timeout_s=5)

@@ -38,7 +38,7 @@ JSON = st.recursive(
     | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
 
@@ -47,7 +47,7 @@ JSON = st.recursive(
     st.binary(min_size=1),
     st.sampled_from([GET, SET]),
     st.text(),
-    st.dictionaries(st.text(), JSON),
+    st.dictionaries(st.text(), JSON, max_size=6),
     st.none() | st.binary(),
     st.integers(0, 3),
 )
@@ -57,7 +57,7 @@ def test_request_is_read_as_it_was_written(id_, kind, target, payload, data, fla
     assert Request.decode(frames) == Request(id_, kind, target, flags, payload, data)
 
 
-@given(st.binary(), st.dictionaries(st.text(), JSON), st.none() | st.binary())
+@given(st.binary(), st.dictionaries(st.text(), JSON, max_size=6), st.none() | st.binary())
 def test_reply_is_read_as_it_was_written(id_, payload, data) -> None:  # type: ignore[no-untyped-def]
     frames = encode_response(id_, REP, b"cryo.temp", encode_json(payload), data)
     assert Response.decode(frames) == Response(id_, REP, payload, data)

@@ -1,0 +1,54 @@
+"""``mark unlock``."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from mktl.errors import MktlError, UnknownKey
+
+from ._daemons import Part, find_parts
+from ._json import json_line
+from ._outcome import one_line
+from .lock import locks_of
+
+if TYPE_CHECKING:
+    from ._arguments import Arguments
+    from ._outcome import Outcome
+
+__all__ = ["run"]
+
+
+def run(arguments: Arguments, outcome: Outcome) -> None:
+    """End locks before their time."""
+    tried: dict[str, bool] = {}
+    for part in find_parts(arguments, outcome):
+        subject = f"{part.store.name}.{part.pattern}"
+        try:
+            ended = _unlock(part, arguments)
+        except MktlError as error:
+            outcome.failed(subject, error)
+            ended = True  # there was one
+        tried[subject] = tried.get(subject, False) or ended
+    for subject, ended in tried.items():
+        if not ended:
+            store = subject.partition(".")[0]
+            reason = f"there is no such lock: mark lock --list {store} shows those that there are"
+            outcome.failed(subject, UnknownKey(reason))
+
+
+def _unlock(part: Part, arguments: Arguments) -> bool:
+    present = [lock["keys"] for lock in locks_of(part, arguments.timeout_s)]
+    ended = [keys for keys in present if keys == part.pattern or fnmatchcase(keys, part.pattern)]
+    if not ended:
+        return False
+    value = {"keys": part.pattern, "until": 0}
+    if arguments.break_:
+        value["break"] = True
+    part.store[part.own_key("lock")].set(value, timeout=arguments.timeout_s)
+    for keys in ended:
+        if arguments.json:
+            print(json_line({"daemon": part.block.name, "keys": keys}))
+        else:
+            print(one_line(f"Unlocked {part.store.name}.{keys} ({part.block.name})"), flush=True)
+    return True

@@ -1,0 +1,101 @@
+"""Many values of a store at once, without subscribing to them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ._asking import is_from_another
+from .errors import MktlError, NotConnected
+from .protocol.names import fold, join
+from .replies import read_reply
+
+if TYPE_CHECKING:
+    from ._peer import Peer
+    from .payload import Payload
+    from .store import Store
+    from .transport.client import Reply
+
+__all__ = ["read"]
+
+Results = dict[str, "Payload | MktlError"]
+
+
+def read(store: Store, keys: Iterable[str], *, refresh: bool, timeout: float | None) -> Results:
+    """Do what :meth:`mktl.Store.read` promises."""
+    wanted = list(dict.fromkeys(fold(given, "key") for given in keys))
+    _connect_all(store, wanted)
+    found, asked = _read(store, wanted, refresh, timeout)
+    # Another daemon may have answered: then it is found out who holds what, and asked once more.
+    lost = [key for key, result in found.items() if _may_be_from_another(result) and key in asked]
+    changed = {peer for peer in {asked[key] for key in lost} if peer.reconsider()}
+    again = [key for key in lost if asked[key] in changed]
+    if again:
+        found.update(_read(store, again, refresh, timeout)[0])
+    return {key: found[key] for key in wanted}
+
+
+def _may_be_from_another(result: Payload | MktlError) -> bool:
+    return isinstance(result, MktlError) and is_from_another(result)
+
+
+def _read(
+    store: Store, keys: list[str], refresh: bool, timeout: float | None
+) -> tuple[Results, dict[str, Peer]]:
+    """Return what came of *keys*, and who was asked for which."""
+    results: Results = {}
+    replies: dict[str, Reply] = {}
+    asked: dict[str, Peer] = {}
+    absent: set[Peer] = set()
+    for key in keys:
+        try:
+            source = store[key]._source
+            if source.authoritative:
+                results[key] = source.get(refresh=refresh, timeout=timeout)
+                continue
+            peer = store._peer(key)
+            replies[key] = _ask(peer, join(store.name, key), refresh, absent)
+            asked[key] = peer
+        except MktlError as error:
+            results[key] = error
+    for key, reply in replies.items():
+        try:
+            results[key] = read_reply(reply, timeout)
+        except MktlError as error:
+            results[key] = error
+    return results, asked
+
+
+def _ask(peer: Peer, full_key: str, refresh: bool, absent: set[Peer]) -> Reply:
+    """Send a GET; *absent* are daemons that need not be waited for once more."""
+    if peer in absent:
+        raise NotConnected(f"{full_key}: no connection to {peer.block.name} either")
+    try:
+        return peer.ask(full_key, refresh=refresh)
+    except NotConnected:
+        absent.add(peer)
+        raise
+
+
+def _connect_all(store: Store, keys: list[str]) -> None:
+    """Get to know the daemons of *keys* at the same time: one that is gone takes a while."""
+    with contextlib.suppress(MktlError):  # told for each key, later
+        store._load()
+    uuids = {store._holders.get(key) for key in keys} - store._peers.keys() - {None}
+    if len(uuids) < 2:
+        return
+
+    def connect(uuid: str) -> None:
+        with contextlib.suppress(MktlError):
+            store._connect(uuid)
+
+    threads = [
+        threading.Thread(target=connect, args=(uuid,), name=f"{store.name}-connect", daemon=True)
+        for uuid in uuids
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
