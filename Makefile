@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo observatory test lint bench docs clean
+.PHONY: help demo observatory test lint bench reliability docs fuzz soak clean
 
 # The first Python 3.11 or newer on the PATH; another: make PYTHON=/path/to/python
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -23,8 +23,16 @@ BENCH ?=
 # make demo TOUR=1 goes through the tour and ends by itself; so does make observatory TOUR=1
 TOUR ?=
 
-# make observatory SOAK=600 breaks things at random for so many seconds, and reports
+# make observatory SOAK=600 breaks things at random for so many seconds, and reports; make soak is the same for SOAK_S
 SOAK ?=
+SOAK_S ?= 600
+
+# make reliability ONLY="cryostat motors": the conformance of these files of examples/ alone
+ONLY ?=
+
+# make fuzz FUZZ="payloads catalogs" FUZZ_S=600: these targets only, so many seconds each
+FUZZ ?=
+FUZZ_S ?= 60
 
 help:
 	@echo 'make demo         watch a simulated cryostat run; TOUR=1: the tour only, then end'
@@ -32,6 +40,9 @@ help:
 	@echo 'make test         run all tests; more for pytest: PYTEST_ARGS="-k catalog --cov"'
 	@echo 'make lint         style, formatting, types, and who imports whom'
 	@echo 'make bench        measure, and print the figures; only some: BENCH="startup serial_bus"'
+	@echo 'make reliability  hold the examples to every fault on every transport; an hour; some: ONLY="cryostat ..."'
+	@echo 'make soak         break the observatory at random for SOAK_S=600 seconds; fails on what was lost, false or grew'
+	@echo 'make fuzz         feed nonsense to whatever reads foreign bytes, FUZZ_S=60 seconds a target; some: FUZZ="NAME ..."'
 	@echo 'make docs         build docs/_build/html/index.html'
 	@echo 'make clean        remove .venv and all that was built'
 	@echo 'Another Python:   make PYTHON=/path/to/python3.12 demo'
@@ -56,6 +67,17 @@ lint: .venv/.installed-dev
 
 bench: .venv/.installed
 	@$(PY) -m benchmarks $(BENCH)
+
+reliability: .venv/.installed
+	@$(PY) -m benchmarks._reliability $(ONLY)
+
+soak: .venv/.installed
+	@$(PY) -m examples.observatory --soak $(SOAK_S)
+
+# With atheris where there is one for this machine and Python.
+fuzz: .venv/.installed-dev
+	@$(PIP) install -e '.[fuzz]' 2>/dev/null || echo 'atheris cannot be installed here: a slower driver of our own does it'
+	@$(PY) -m tests.fuzz --seconds $(FUZZ_S) $(FUZZ)
 
 docs: .venv/.installed-dev
 	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html

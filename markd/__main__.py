@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mktl.errors import ConfigurationError
 
+from . import _conformance_cli
 from .logs import add_log_options, set_up_logs
 from .supervision import EXIT_CODES, EXIT_STOPPED, EXIT_USAGE, Stoppable, supervise
 
@@ -29,6 +30,7 @@ examples:
   markd cryostat.toml --check             say what is wrong with it; no hardware is touched
   markd cryostat.toml --check -v          and what is asked how often, and how busy that keeps it
   markd cryostat.toml --simulate          run it against simulators of its controllers
+  markd cryostat.toml --conformance       see what it stands: each fault of each controller
   markd cryo hw -m cryostat -s Cryostat   run the class Cryostat of the Python module cryostat
   markd cryo notes -c notes.json          run a plain key/value daemon with these items
   markd new lakeshore336 cryostat.toml    write an instrument file to begin with (markd new --help)
@@ -58,6 +60,8 @@ def _main(words: list[str]) -> int:
         return _print_schema()
     if options.verbose and not options.check:
         options.log_level = "debug"
+    elif options.conformance and options.log_level == "info":
+        options.log_level = "warning"  # the table is what there is to be read
     set_up_logs(options)
     _check_words(parser, options)
     try:
@@ -107,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         help="reach the controller NAME at URL instead; may be given again",
     )  # fmt: skip
     file.add_argument("--simulate", action="store_true", help="run against simulators")
+    _conformance_cli.add_options(file)
     file.add_argument("--check", action="store_true", help="check the file, and end")
     file.add_argument("--describe", action="store_true", help="print its items as JSON, and end")
     return parser
@@ -134,11 +139,15 @@ def _check_words(parser: argparse.ArgumentParser, options: argparse.Namespace) -
     else:
         options.store, options.alias = words
         wrong = [
-            name for name in ("simulate", "check", "describe", "url") if options.__dict__[name]
+            name
+            for name in ("simulate", "conformance", "check", "describe", "url")
+            if options.__dict__[name]
         ]
         form = "FILE.toml"
     if wrong:
         parser.error(f"--{wrong[0]} goes with {form} only")
+    if problem := _conformance_cli.misplaced(options):
+        parser.error(problem)
 
 
 def _run_python(options: argparse.Namespace) -> int:
@@ -192,6 +201,9 @@ def _check_file(options: argparse.Namespace, checked: InstrumentFile, urls: dict
 
 
 def _run_file(options: argparse.Namespace) -> int:
+    if options.conformance:
+        return _conformance_cli.run(options)
+
     from drivers import wiring
     from drivers.plan import overloads, plan
     from simulators import SimulatorError
