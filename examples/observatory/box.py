@@ -72,6 +72,16 @@ class Box:
         self._closing = ExitStack()
 
     @property
+    def directory(self) -> Path:
+        """Where the logs are."""
+        return self._directory
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the daemons, and of clients that are to find them."""
+        return dict(self._environment)
+
+    @property
     def processes(self) -> dict[str, Kept]:
         """All processes, by store; the registry is called ``registry``."""
         return {one.name: one for one in self._keeper.kept} if self._keeper else {}
@@ -118,15 +128,27 @@ class Box:
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
 
-    def kill(self, name: str) -> None:
-        """Kill a process, with -9; return when it runs again.
+    def keep(self, name: str, *words: str) -> None:
+        """Run one more daemon, that of a store *name*.
+
+        Raises:
+            NotReady: it is not on the air soon.
+        """
+        self._keep(name, *words)
+        self._wait_for_all(time.monotonic() + 30.0)
+
+    def kill(self, name: str, *, gently: bool = False) -> None:
+        """Kill a process, with -9 unless *gently*; return when it runs again.
 
         Raises:
             NotReady: it does not.
         """
         one = self.processes[name]
         lives, deadline = one.lives, time.monotonic() + LONGEST_PAUSE_S + 10
-        one.send(signal.SIGKILL)
+        if gently:
+            one.restart()
+        else:
+            one.send(signal.SIGKILL)
         while one.lives == lives:
             if time.monotonic() > deadline:
                 raise NotReady(f"{name} was killed, and is not started again")

@@ -26,6 +26,7 @@ wired.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import threading
@@ -323,7 +324,8 @@ class Guarded(mktl.Item):
         self.poll(ASK_S)
 
     def _on_news(self, _item: mktl.Item, _payload: mktl.Payload) -> None:
-        self.req_poll()
+        with contextlib.suppress(mktl.MktlError):  # that it is not known is told as its quality
+            self.req_poll()
 
     def req_refresh(self) -> Any:
         return self._switch.value()

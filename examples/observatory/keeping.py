@@ -41,6 +41,7 @@ class Kept:
         self._started_at = 0.0
         self._due_at: float | None = None
         self._pause_s = FIRST_PAUSE_S
+        self._is_restarted = False
 
     @property
     def is_running(self) -> bool:
@@ -73,6 +74,10 @@ class Kept:
             return None
         self.process = None
         self.deaths.append(code)
+        if self._is_restarted and code == 0:
+            self._is_restarted = False
+            self.start()
+            return f"{self.name} has stopped as asked, and is started again"
         if code in STAYS_DOWN:
             return f"{self.name} has ended and stays down: {STAYS_DOWN[code]}; see {self.log}"
         if now - self._started_at > GOOD_AFTER_S:
@@ -86,6 +91,11 @@ class Kept:
         """Send a signal to it, if it runs."""
         if self.process is not None:
             self.process.send_signal(number)
+
+    def restart(self) -> None:
+        """Ask it to stop, as a supervisor does, and have it started again."""
+        self._is_restarted = True
+        self.send(signal.SIGTERM)
 
     def wait(self, deadline: float) -> None:
         """Wait for its end, until *deadline*."""
