@@ -19,10 +19,12 @@ from typing import IO, Any
 
 __all__ = [
     "Control",
+    "Failed",
     "Markd",
     "cpu_s",
     "environment_of_its_own",
     "markd",
+    "python_process",
     "result",
     "simulator",
     "wait_until",
@@ -32,6 +34,10 @@ _ROOT = Path(__file__).resolve().parents[1]
 _READY_S = 30.0
 _STOPPED_S = 10.0
 _ON_THE_AIR = re.compile(r"on the air: .* requests on port (\d+)")
+
+
+class Failed(Exception):
+    """What was promised is not kept, or cannot be measured; the text says what has happened."""
 
 
 def result(ours: float, limit: float, goal: float) -> dict[str, float]:
@@ -100,7 +106,7 @@ def simulator(command: Sequence[str], environment: Mapping[str, str]) -> Iterato
         command: Arguments of Python; it prints where it is, as ``marksim`` does.
         environment: All variables.
     """
-    with _process(command, environment) as (process, log), contextlib.ExitStack() as stack:
+    with python_process(command, environment) as (process, log), contextlib.ExitStack() as stack:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
@@ -124,7 +130,7 @@ class Markd:
 @contextlib.contextmanager
 def markd(file: Path, environment: Mapping[str, str]) -> Iterator[Markd]:
     """Run ``markd`` with the instrument file *file* for the length of the ``with`` block."""
-    with _process(["-m", "markd", str(file)], environment) as (process, log):
+    with python_process(["-m", "markd", str(file)], environment) as (process, log):
         wait_until(
             lambda: process.poll() is not None or _ON_THE_AIR.search(_text(log)),
             lambda: f"markd is not on the air; it says:\n{_text(log)}",
@@ -136,9 +142,10 @@ def markd(file: Path, environment: Mapping[str, str]) -> Iterator[Markd]:
 
 
 @contextlib.contextmanager
-def _process(
+def python_process(
     command: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """Run Python with the arguments *command*, and give the process and its standard error."""
     with (
         tempfile.TemporaryFile() as log,
         subprocess.Popen(

@@ -1,0 +1,261 @@
+"""What one sick controller costs the items of others in the same daemon.
+
+Fifty small devices, each a controller of its own with an item that is polled at 10 Hz, and real
+twins of instruments that are given one fault after the other. The devices count how often they
+are polled; a client sets an item of each in turn and takes the time until the reply. A block with
+a fault is compared with those before and after it, in which all are well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks._support import (
+    Control,
+    Failed,
+    environment_of_its_own,
+    markd,
+    result,
+    simulator,
+)
+from mktl.protocol.message import GET, SET, encode_json
+from mktl.replies import read_reply
+from mktl.transport.client import RequestClient
+from simulators.faults import KINDS
+
+__all__ = ["run"]
+
+DEVICES = 50
+POLL_S = 0.1
+SECONDS, ROUNDS = 3.0, 1
+WITHIN = 1.05
+"""How much worse it may be than without the fault."""
+
+_SET_EVERY_S = 0.01
+_PATIENCE_S = 60.0
+_SETTLE_S = 0.5
+_LONGEST_CALM_S = 20.0
+
+_TWINS: Mapping[str, Sequence[str]] = {
+    "tc": ["lakeshore336"],
+    "bus": ["watlow_f4", "--modbus-rtu", "{folder}/bus", "--units", "1,2"],
+    "stage": ["zaber", "--pty", "{folder}/stage"],
+}
+_OWN = {"exception": "bus", "busy": "stage", "nak": "stage", "dead-unit": "bus"}
+_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
+    "noise": {"probability": 0.05},
+    "lost-bytes": {"probability": 0.05},
+    "power-cycle": {"off_s": SECONDS},
+}
+_SHORT = ("silence", "cut")
+
+
+@dataclass
+class _Block:
+    """What was measured for a while."""
+
+    rate: float
+    """Polls a second, of all devices."""
+    p50: float
+    """Half of the SETs took no longer, in seconds."""
+    p99: float
+    """Of a hundred SETs, 99 took no longer."""
+
+    def worse_than(self, calm: _Block) -> tuple[float, float, float]:
+        """Return by which factor it is worse, each of the three; below 1 it is better."""
+        return calm.rate / self.rate, self.p50 / calm.p50, self.p99 / calm.p99
+
+
+def run(
+    *, short: bool = False, seconds: float = SECONDS, rounds: int = ROUNDS
+) -> dict[str, dict[str, float]]:
+    """Measure; *short*: as little as shows that it can be done.
+
+    Args:
+        short: Do less than asked for.
+        seconds: How long each fault lasts.
+        rounds: How often it is begun and ended; the middle one counts.
+    """
+    modes = _SHORT if short else [name for name in KINDS if name != "strict-flow"] + ["cut"]
+    seconds, rounds = (0.5, 1) if short else (seconds, rounds)
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        environment = environment_of_its_own(folder)
+        plant = stack.enter_context(
+            simulator(["-m", "benchmarks._many_lines", str(DEVICES)], environment)
+        )
+        twins = {
+            name: stack.enter_context(
+                simulator(
+                    ["-m", "simulators", *(word.format(folder=folder) for word in words)],
+                    environment,
+                )
+            )
+            for name, words in _TWINS.items()
+        }
+        daemon = stack.enter_context(markd(_file(folder, plant, twins), environment))
+        client = RequestClient("127.0.0.1", daemon.port, name="bench.all")
+        stack.callback(client.close)
+        _wait_until_well(client)
+        blocks = list(_blocks(plant, twins, client, modes, seconds, rounds))
+    if not short:
+        _print_blocks(blocks)
+    return _judged(blocks, seconds)
+
+
+def _blocks(
+    plant: Control,
+    twins: Mapping[str, Control],
+    client: RequestClient,
+    modes: Sequence[str],
+    seconds: float,
+    rounds: int,
+) -> Iterator[tuple[str, _Block, _Block, _Block]]:
+    """Yield a block for each fault, between those before and after it."""
+    _measured(plant, client, 2 * _SETTLE_S)
+    calm_s = min(seconds, _LONGEST_CALM_S)
+    before = _measured(plant, client, calm_s)
+    for mode in modes:
+        twin = twins[_OWN.get(mode, "tc")]
+        calm, sick = [before], []
+        for _ in range(rounds):
+            _begin(twin, mode, seconds)
+            sick.append(_measured(plant, client, seconds))
+            _end(twin, mode)
+            _wait_until_well(client)
+            time.sleep(_SETTLE_S)
+            calm.append(_measured(plant, client, calm_s))
+        yield mode, _middle(calm[:-1]), _middle(sick), _middle(calm[1:])
+        before = calm[-1]
+
+
+def _middle(blocks: Sequence[_Block]) -> _Block:
+    return _Block(
+        statistics.median(one.rate for one in blocks),
+        statistics.median(one.p50 for one in blocks),
+        statistics.median(one.p99 for one in blocks),
+    )
+
+
+def _begin(twin: Control, mode: str, seconds: float) -> None:
+    if mode == "cut":
+        twin.ask("cut")
+        return
+    parameters = dict(_PARAMETERS.get(mode, {}))
+    if "off_s" in parameters:
+        parameters["off_s"] = seconds
+    twin.ask("fault", name=mode, **parameters)
+
+
+def _end(twin: Control, mode: str) -> None:
+    if mode == "cut":
+        twin.ask("restore")
+    else:
+        twin.ask("fault", name="none")
+
+
+def _wait_until_well(client: RequestClient) -> None:
+    """Wait until each controller is up, and its items are valid."""
+    names = ["tc", "bus1", "bus2", "stage", *(f"d{number:02}" for number in range(DEVICES))]
+    deadline = time.monotonic() + _PATIENCE_S
+    while unwell := _unwell(client, names):
+        if time.monotonic() > deadline:
+            raise Failed(f"not well after {_PATIENCE_S:g} s: {'; '.join(unwell)}")
+        time.sleep(0.1)
+
+
+def _unwell(client: RequestClient, names: Sequence[str]) -> list[str]:
+    """Return which controllers have no valid value, and why."""
+    asked = {name: client.request(GET, f"bench.{name}_v") for name in names}
+    found = []
+    for name, request in asked.items():
+        payload = request.wait(_PATIENCE_S).payload
+        if "error" in payload:
+            found.append(f"{name}: {payload['error'].get('text')}")
+        elif payload.get("quality") == "invalid":
+            found.append(f"{name}: {payload.get('reason')}")
+    return found
+
+
+def _measured(plant: Control, client: RequestClient, seconds: float) -> _Block:
+    waits: list[float] = []
+    polls, began = plant.value("polls"), time.monotonic()
+    due, number = began, 0
+    while (now := time.monotonic()) < began + seconds:
+        number += 1
+        payload = encode_json({"value": number})
+        request = client.request(SET, f"bench.d{number % DEVICES:02}_s", payload)
+        read_reply(request, _PATIENCE_S)
+        waits.append(time.monotonic() - now)
+        due = max(due + _SET_EVERY_S, time.monotonic())
+        time.sleep(due - time.monotonic() if due > time.monotonic() else 0.0)
+    rate = (plant.value("polls") - polls) / (time.monotonic() - began)
+    return _Block(rate, statistics.median(waits), statistics.quantiles(waits, n=100)[-1])
+
+
+def _print_blocks(blocks: Sequence[tuple[str, _Block, _Block, _Block]]) -> None:
+    print(f"{'fault':16}  {'polls/s':>14}  {'SET p50, ms':>14}  {'SET p99, ms':>14}  worse by %")
+    for mode, before, during, after in blocks:
+        calm = _middle([before, after])
+        worse = "  ".join(f"{100 * (each - 1):5.1f}" for each in during.worse_than(calm))
+        print(
+            f"{mode:16}  {calm.rate:6.1f} {during.rate:7.1f}  {1e3 * calm.p50:6.2f} "
+            f"{1e3 * during.p50:7.2f}  {1e3 * calm.p99:6.2f} {1e3 * during.p99:7.2f}  {worse}"
+        )
+
+
+def _judged(
+    blocks: Sequence[tuple[str, _Block, _Block, _Block]], seconds: float
+) -> dict[str, dict[str, float]]:
+    """Return the worst of each; where calm blocks differ by more than is allowed, so may these."""
+    names = ("polls", "SETs, p50", "SETs, p99")
+    worst = [
+        max(column)
+        for column in zip(
+            *(during.worse_than(_middle([before, after])) for _, before, during, after in blocks),
+            strict=True,
+        )
+    ]
+    noise = [
+        max(max(ratio, 1 / ratio) for ratio in column)
+        for column in zip(
+            *(after.worse_than(before) for _, before, _, after in blocks), strict=True
+        )
+    ]
+    what = f"others, {seconds:g} s of each of {len(blocks)} faults: "
+    return {
+        what + name: result(found, max(WITHIN, spread), 1.0)
+        for name, found, spread in zip(names, worst, noise, strict=True)
+    }
+
+
+def _file(folder: Path, plant: Control, twins: Mapping[str, Control]) -> Path:
+    """Write the instrument file of the daemon."""
+    lines = ['store = "bench"', 'alias = "all"']
+    for name, driver, url, channel in (
+        ("tc", "lakeshore336", twins["tc"].url, "temperature.A"),
+        ("bus1", "watlow_f4", f"{twins['bus'].url}&unit=1", "input.1"),
+        ("bus2", "watlow_f4", f"{twins['bus'].url}&unit=2", "input.1"),
+        ("stage", "zaber", twins["stage"].url, "position.1"),
+    ):
+        lines += [f"[controllers.{name}]", f'driver = "{driver}"', f'url = "{url}"']
+        lines += ["timeout_s = 0.5", "retry_longest_s = 2"]
+        lines += [f"[items.{name}_v]", f'channel = "{name}.{channel}"', f"poll_s = {POLL_S}"]
+    for number, port in enumerate(plant.url.split()):
+        name = f"d{number:02}"
+        lines += [f"[controllers.{name}]", 'driver = "text"', f'url = "tcp://127.0.0.1:{port}"']
+        lines += ['identify = {ask = "ID?", reply = "many lines"}']
+        lines += [f"[items.{name}_v]", f'controller = "{name}"', 'ask = "V?"']
+        lines += ['reply = "{value:d}"', f"poll_s = {POLL_S}"]
+        lines += [f"[items.{name}_s]", f'controller = "{name}"', 'ask = "S?"']
+        lines += ['reply = "{value:d}"', 'tell = "S {value}"', "read_back = true"]
+    path = folder / "all.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
