@@ -14,7 +14,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input -q
 
 # Processes for the tests, which wait more than they compute, and further arguments, e.g. make test PYTEST_ARGS='-k catalog --cov'
-JOBS ?= 4
+JOBS ?= 5
 PYTEST_ARGS ?=
 
 # make bench BENCH="startup serial_bus" runs only these of benchmarks/
