@@ -43,11 +43,12 @@ _PATIENCE_S = 60.0
 _SETTLE_S = 0.5
 _LONGEST_CALM_S = 20.0
 
-_TWINS: Mapping[str, Sequence[str]] = {
+_WORDS: Mapping[str, Sequence[str]] = {
     "tc": ["lakeshore336"],
-    "bus": ["watlow_f4", "--modbus-rtu", "{folder}/bus", "--units", "1,2"],
-    "stage": ["zaber", "--pty", "{folder}/stage"],
+    "bus": ["watlow_f4", "--modbus-rtu", "{folder}/{name}", "--units", "1,2"],
+    "stage": ["zaber", "--pty", "{folder}/{name}"],
 }
+"""What the twins are, by the begin of their names."""
 _OWN = {"exception": "bus", "busy": "stage", "nak": "stage", "dead-unit": "bus"}
 _PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "noise": {"probability": 0.05},
@@ -74,7 +75,7 @@ class _Block:
 
 
 def run(
-    *, short: bool = False, seconds: float = SECONDS, rounds: int = ROUNDS
+    *, short: bool = False, seconds: float = SECONDS, rounds: int = ROUNDS, together: int = 0
 ) -> dict[str, dict[str, float]]:
     """Measure; *short*: as little as shows that it can be done.
 
@@ -82,9 +83,11 @@ def run(
         short: Do less than asked for.
         seconds: How long each fault lasts.
         rounds: How often it is begun and ended; the middle one counts.
+        together: 1: all faults at the same time, each on an instrument of its own.
     """
     modes = _SHORT if short else [name for name in KINDS if name != "strict-flow"] + ["cut"]
     seconds, rounds = (0.5, 1) if short else (seconds, rounds)
+    sick = {mode: _twin_for(mode, apart=bool(together)) for mode in modes}
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         environment = environment_of_its_own(folder)
@@ -92,48 +95,122 @@ def run(
             simulator(["-m", "benchmarks._many_lines", str(DEVICES)], environment)
         )
         twins = {
-            name: stack.enter_context(
-                simulator(
-                    ["-m", "simulators", *(word.format(folder=folder) for word in words)],
-                    environment,
-                )
+            twin: stack.enter_context(
+                simulator(["-m", "simulators", *_words(twin, folder)], environment)
             )
-            for name, words in _TWINS.items()
+            for twin in dict.fromkeys(sick.values())
         }
         daemon = stack.enter_context(markd(_file(folder, plant, twins), environment))
         client = RequestClient("127.0.0.1", daemon.port, name="bench.all")
         stack.callback(client.close)
-        _wait_until_well(client)
-        blocks = list(_blocks(plant, twins, client, modes, seconds, rounds))
+        names = [*_controllers(twins), *(f"d{number:02}" for number in range(DEVICES))]
+        bench = _Bench(plant, twins, client, names)
+        bench.wait_until_well()
+        groups = {"all at once": sick} if together else {mode: {mode: sick[mode]} for mode in sick}
+        blocks = list(bench.blocks(groups, seconds, rounds))
     if not short:
         _print_blocks(blocks)
-    return _judged(blocks, seconds)
+    return _judged(blocks, f"{seconds:g} s of {len(modes)} faults{' at once' if together else ''}")
 
 
-def _blocks(
-    plant: Control,
-    twins: Mapping[str, Control],
-    client: RequestClient,
-    modes: Sequence[str],
-    seconds: float,
-    rounds: int,
-) -> Iterator[tuple[str, _Block, _Block, _Block]]:
-    """Yield a block for each fault, between those before and after it."""
-    _measured(plant, client, 2 * _SETTLE_S)
-    calm_s = min(seconds, _LONGEST_CALM_S)
-    before = _measured(plant, client, calm_s)
-    for mode in modes:
-        twin = twins[_OWN.get(mode, "tc")]
-        calm, sick = [before], []
-        for _ in range(rounds):
-            _begin(twin, mode, seconds)
-            sick.append(_measured(plant, client, seconds))
-            _end(twin, mode)
-            _wait_until_well(client)
-            time.sleep(_SETTLE_S)
-            calm.append(_measured(plant, client, calm_s))
-        yield mode, _middle(calm[:-1]), _middle(sick), _middle(calm[1:])
-        before = calm[-1]
+def _twin_for(mode: str, *, apart: bool) -> str:
+    kind = _OWN.get(mode, "tc")
+    return f"{kind}_{mode.replace('-', '_')}" if apart else kind
+
+
+def _words(twin: str, folder: Path) -> list[str]:
+    words = _WORDS[twin.partition("_")[0]]
+    return [word.format(folder=folder, name=twin) for word in words]
+
+
+def _controllers(twins: Mapping[str, Control]) -> dict[str, tuple[str, str, str]]:
+    """Return driver, URL and channel of what is connected to the twins, by name."""
+    found = {}
+    for twin, control in twins.items():
+        kind = twin.partition("_")[0]
+        if kind == "bus":
+            for unit in (1, 2):
+                url = f"{control.url}&unit={unit}"
+                found[f"{twin}_{unit}"] = ("watlow_f4", url, "input.1")
+        elif kind == "stage":
+            found[twin] = ("zaber", control.url, "position.1")
+        else:
+            found[twin] = ("lakeshore336", control.url, "temperature.A")
+    return found
+
+
+@dataclass
+class _Bench:
+    """What is measured on."""
+
+    plant: Control
+    twins: Mapping[str, Control]
+    client: RequestClient
+    names: Sequence[str]
+    """All controllers."""
+
+    def blocks(
+        self, groups: Mapping[str, Mapping[str, str]], seconds: float, rounds: int
+    ) -> Iterator[tuple[str, _Block, _Block, _Block]]:
+        """Yield a block for each group of faults, between those before and after it.
+
+        Args:
+            groups: By name: twins by the fault that each of them has.
+            seconds: How long the faults last.
+            rounds: How often they begin and end.
+        """
+        self.measured(2 * _SETTLE_S)
+        calm_s = min(seconds, _LONGEST_CALM_S)
+        before = self.measured(calm_s)
+        for name, group in groups.items():
+            calm, sick = [before], []
+            for _ in range(rounds):
+                for mode, twin in group.items():
+                    _begin(self.twins[twin], mode, seconds)
+                sick.append(self.measured(seconds))
+                for mode, twin in group.items():
+                    _end(self.twins[twin], mode)
+                self.wait_until_well()
+                time.sleep(_SETTLE_S)
+                calm.append(self.measured(calm_s))
+            yield name, _middle(calm[:-1]), _middle(sick), _middle(calm[1:])
+            before = calm[-1]
+
+    def wait_until_well(self) -> None:
+        """Wait until each controller is up, and its items are valid."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while unwell := self._unwell():
+            if time.monotonic() > deadline:
+                raise Failed(f"not well after {_PATIENCE_S:g} s: {'; '.join(unwell)}")
+            time.sleep(0.1)
+
+    def _unwell(self) -> list[str]:
+        """Return which controllers have no valid value, and why."""
+        asked = {name: self.client.request(GET, f"bench.{name}_v") for name in self.names}
+        found = []
+        for name, request in asked.items():
+            payload = request.wait(_PATIENCE_S).payload
+            if "error" in payload:
+                found.append(f"{name}: {payload['error'].get('text')}")
+            elif payload.get("quality") == "invalid":
+                found.append(f"{name}: {payload.get('reason')}")
+        return found
+
+    def measured(self, seconds: float) -> _Block:
+        """Measure the other items for *seconds*."""
+        waits: list[float] = []
+        polls, began = self.plant.value("polls"), time.monotonic()
+        due, number = began, 0
+        while (now := time.monotonic()) < began + seconds:
+            number += 1
+            payload = encode_json({"value": number})
+            request = self.client.request(SET, f"bench.d{number % DEVICES:02}_s", payload)
+            read_reply(request, _PATIENCE_S)
+            waits.append(time.monotonic() - now)
+            due = max(due + _SET_EVERY_S, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
+        rate = (self.plant.value("polls") - polls) / (time.monotonic() - began)
+        return _Block(rate, statistics.median(waits), statistics.quantiles(waits, n=100)[-1])
 
 
 def _middle(blocks: Sequence[_Block]) -> _Block:
@@ -161,45 +238,6 @@ def _end(twin: Control, mode: str) -> None:
         twin.ask("fault", name="none")
 
 
-def _wait_until_well(client: RequestClient) -> None:
-    """Wait until each controller is up, and its items are valid."""
-    names = ["tc", "bus1", "bus2", "stage", *(f"d{number:02}" for number in range(DEVICES))]
-    deadline = time.monotonic() + _PATIENCE_S
-    while unwell := _unwell(client, names):
-        if time.monotonic() > deadline:
-            raise Failed(f"not well after {_PATIENCE_S:g} s: {'; '.join(unwell)}")
-        time.sleep(0.1)
-
-
-def _unwell(client: RequestClient, names: Sequence[str]) -> list[str]:
-    """Return which controllers have no valid value, and why."""
-    asked = {name: client.request(GET, f"bench.{name}_v") for name in names}
-    found = []
-    for name, request in asked.items():
-        payload = request.wait(_PATIENCE_S).payload
-        if "error" in payload:
-            found.append(f"{name}: {payload['error'].get('text')}")
-        elif payload.get("quality") == "invalid":
-            found.append(f"{name}: {payload.get('reason')}")
-    return found
-
-
-def _measured(plant: Control, client: RequestClient, seconds: float) -> _Block:
-    waits: list[float] = []
-    polls, began = plant.value("polls"), time.monotonic()
-    due, number = began, 0
-    while (now := time.monotonic()) < began + seconds:
-        number += 1
-        payload = encode_json({"value": number})
-        request = client.request(SET, f"bench.d{number % DEVICES:02}_s", payload)
-        read_reply(request, _PATIENCE_S)
-        waits.append(time.monotonic() - now)
-        due = max(due + _SET_EVERY_S, time.monotonic())
-        time.sleep(due - time.monotonic() if due > time.monotonic() else 0.0)
-    rate = (plant.value("polls") - polls) / (time.monotonic() - began)
-    return _Block(rate, statistics.median(waits), statistics.quantiles(waits, n=100)[-1])
-
-
 def _print_blocks(blocks: Sequence[tuple[str, _Block, _Block, _Block]]) -> None:
     print(f"{'fault':16}  {'polls/s':>14}  {'SET p50, ms':>14}  {'SET p99, ms':>14}  worse by %")
     for mode, before, during, after in blocks:
@@ -212,7 +250,7 @@ def _print_blocks(blocks: Sequence[tuple[str, _Block, _Block, _Block]]) -> None:
 
 
 def _judged(
-    blocks: Sequence[tuple[str, _Block, _Block, _Block]], seconds: float
+    blocks: Sequence[tuple[str, _Block, _Block, _Block]], faults: str
 ) -> dict[str, dict[str, float]]:
     """Return the worst of each; where calm blocks differ by more than is allowed, so may these."""
     names = ("polls", "SETs, p50", "SETs, p99")
@@ -229,7 +267,7 @@ def _judged(
             *(after.worse_than(before) for _, before, _, after in blocks), strict=True
         )
     ]
-    what = f"others, {seconds:g} s of each of {len(blocks)} faults: "
+    what = f"others, {faults}: "
     return {
         what + name: result(found, max(WITHIN, spread), 1.0)
         for name, found, spread in zip(names, worst, noise, strict=True)
@@ -239,12 +277,7 @@ def _judged(
 def _file(folder: Path, plant: Control, twins: Mapping[str, Control]) -> Path:
     """Write the instrument file of the daemon."""
     lines = ['store = "bench"', 'alias = "all"']
-    for name, driver, url, channel in (
-        ("tc", "lakeshore336", twins["tc"].url, "temperature.A"),
-        ("bus1", "watlow_f4", f"{twins['bus'].url}&unit=1", "input.1"),
-        ("bus2", "watlow_f4", f"{twins['bus'].url}&unit=2", "input.1"),
-        ("stage", "zaber", twins["stage"].url, "position.1"),
-    ):
+    for name, (driver, url, channel) in _controllers(twins).items():
         lines += [f"[controllers.{name}]", f'driver = "{driver}"', f'url = "{url}"']
         lines += ["timeout_s = 0.5", "retry_longest_s = 2"]
         lines += [f"[items.{name}_v]", f'channel = "{name}.{channel}"', f"poll_s = {POLL_S}"]
