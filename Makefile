@@ -30,7 +30,7 @@ SOAK_S ?= 600
 # make reliability ONLY="cryostat motors": the conformance of these files of examples/ alone
 ONLY ?=
 
-# make fuzz FUZZ="payloads catalogs" FUZZ_S=600: these targets only, so many seconds each
+# make fuzz FUZZ="block value" FUZZ_S=600: these targets only, so many seconds each
 FUZZ ?=
 FUZZ_S ?= 60
 

@@ -107,7 +107,10 @@ def main() -> int:
     wanted = list(runs(options.names))
     if not wanted:
         parser.error(f"there is no example called {', '.join(options.names)}")
-    kept = json.loads(RESULTS.read_text()) if options.names and RESULTS.exists() else {}
+    is_part = bool(options.names)
+    kept = json.loads(RESULTS.read_text()) if is_part and RESULTS.exists() else {}
+    # Without the rest of the results the page would lose what it has of them.
+    keeps_page = is_part and not kept
     ended = True
     with ThreadPoolExecutor(options.jobs) as pool:
         for run, found in zip(
@@ -117,9 +120,13 @@ def main() -> int:
                 ended = False
                 continue
             kept[run.name] = found
+            if keeps_page:
+                continue
             results = dict(sorted(kept.items()))
             RESULTS.write_text(json.dumps(results, separators=(",", ":")) + "\n")
             write_page(results)
+    if keeps_page:
+        print(f"{PAGE} stays as it is: there is no {RESULTS} of a whole run")
     failed = any(row["result"] == "fail" for one in kept.values() for row in one["rows"])
     return int(failed or not ended)
 

@@ -83,8 +83,8 @@ class _Check:
 
     def _unknown(self, default: str) -> str:
         unknown = self._access.get("unknown", default)
-        if unknown in self._roles:
-            return str(unknown)
+        if isinstance(unknown, str) and unknown in self._roles:
+            return unknown
         hint = suggestion(str(unknown), self._roles)
         self._report.problem((*_PATH, "unknown"), f"there is no role {unknown!r}: {hint}")
         return default

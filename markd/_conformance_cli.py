@@ -73,6 +73,9 @@ def run(options: argparse.Namespace) -> int:
         transports=_transports(options.transport or ()),
         seed=1 if options.seed is None else options.seed,
     )
+    if options.json is not None and not options.json.parent.is_dir():
+        # Now, rather than after an hour.
+        raise ConfigurationError(f"--json {options.json}: no folder {options.json.parent}")
     printer = _Printer()
     try:
         with _ended_by_signals():

@@ -98,6 +98,8 @@ def conform(order: Order, tell: Callable[[Row], None], note: Callable[[str], Non
             for row in _rows(running, order, noted):
                 outcome.rows.append(row)
                 tell(row)
+            if not outcome.rows:  # all other faults have a row that says why not
+                noted("nothing was tested: there is no line with several units on it")
     except SimulatorError as error:
         raise ConfigurationError(f"{order.path} cannot be simulated: {error}") from error
     return outcome

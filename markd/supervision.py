@@ -46,7 +46,7 @@ class Stoppable(Protocol):
     """What :func:`supervise` runs."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it was stopped."""
+        """Wait until it was stopped; return whether it was within *timeout* seconds."""
 
     def stop(self) -> None:
         """Stop it."""
@@ -98,7 +98,9 @@ def supervise(start: Callable[[], Stoppable], what: str) -> int:
     with _Signals():
         try:
             running = start()
-            running.wait()
+            # Not for ever: of a signal that came just before, one would hear when it ends.
+            while not running.wait(1.0):
+                continue
         except _StopAsked:
             if running is None:
                 _log.info("%s was stopped while it was starting", what)

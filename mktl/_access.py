@@ -84,6 +84,9 @@ class Access:
         possible = roles.keys() - {"none"} if self.rules.curve else {self.rules.unknown}
         self.restricts_reading = not all(self._roles[one].reads_everything for one in possible)
         """Whether there can be anybody who may not read everything."""
+        # A key may lose all its rights while whoever has it is connected.
+        self.checks_reading = self.rules.curve or self.restricts_reading
+        """Whether each GET has to be looked at."""
 
     def caller(self, key: str, address: str) -> Caller:
         """Return who has made a connection with *key*, a text, from *address*."""

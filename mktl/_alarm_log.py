@@ -70,11 +70,18 @@ def describe_change(old: Episode | None, new: Episode | None) -> tuple[int, str]
     Who has acknowledged what is logged where that is done.
     """
     if new is None:
-        return None if old is None else (logging.INFO, f"{_NAMES[old.severity]} is over: {old.was}")
+        if old is None:
+            return None
+        return logging.INFO, f"{_NAMES[old.severity]} is over: {_alone(old.was)}"
     name = _NAMES[new.severity]
     same = old is not None and (old.severity, old.ended) == (new.severity, new.ended)
     if same or (old is None and not new.waits):  # the latter is of an earlier run
         return None
     if new.ended is not None:
-        return logging.INFO, f"{name} is over, and waits to be acknowledged: {new.was}"
+        return logging.INFO, f"{name} is over, and waits to be acknowledged: {_alone(new.was)}"
     return logging.WARNING if new.waits else logging.INFO, f"{name}: {new.reason}"
+
+
+def _alone(was: str) -> str:
+    """Return what was wrong without the comma before the times, where no times follow."""
+    return was.removesuffix(",")

@@ -137,7 +137,7 @@ class Watch:
     def judge(self, own: Payload) -> Verdict:
         """Return what follows from *own*; nothing has changed before :meth:`accept`."""
         shelf = None if self.shelf is None or self.shelf.is_over() else self.shelf
-        known = own.quality != "invalid" and own.value is not None
+        known = _is_known(own)
         outs = self._outs
         if known and self._rules:
             now, at_once = time.monotonic(), self._at_once
@@ -221,6 +221,8 @@ class Watch:
 
     def _next_due(self) -> float | None:
         due = None if self.shelf is None else self.shelf.ends
+        if not _is_known(self.own):  # nothing begins before it is known again
+            return due
         for rule, outs in zip(self._rules, self._outs, strict=True):
             other = rule.due(outs)
             if other is not None and (due is None or other < due):
@@ -236,7 +238,7 @@ class Watch:
 
     def _note_standing(self, before: Episode | None) -> None:
         own = self.own
-        if (own.quality != "invalid" and own.value is not None) or not self._rules:
+        if _is_known(own) or not self._rules:
             self._invalid_since = None
         elif self._invalid_since is None:
             self._invalid_since = time.time()
@@ -294,3 +296,7 @@ class Watch:
         now = self.episode
         if now is not None and (now.severity, now.since) == (seen.severity, seen.since):
             self.episode = now.acknowledge(by)
+
+
+def _is_known(own: Payload) -> bool:
+    return own.quality != "invalid" and own.value is not None

@@ -64,21 +64,8 @@ class Alarms:
 
     def start(self) -> None:
         """Watch what the descriptions ask for, and go on where the last run has ended."""
-        self._settings = self._saved("limits", settings_from_json)
-        for key, authority in self._service.authorities.items():
-            fields = authority.description
-            is_watched = fields.limits or fields.deadband or fields.tracks
-            if is_watched or key in self._settings or authority.payload.quality in RAISED:
-                self._configure(authority)
-        now = time.time()
-        for key, shelf in self._saved("shelve", _shelf_from_json).items():
-            watch = self._watch_of(key)
-            if watch is not None and now < shelf.until <= now + LONGEST_S:
-                self._shelves[key] = watch.shelf = shelf
-        for key, episode in self._saved("ack", Episode.from_json).items():
-            watch = self._watch_of(key)
-            if watch is not None:
-                watch.resume(episode)
+        with self._changing:
+            self._go_on()
         self._started = True
         for authority in self._service.authorities.values():
             if authority.watch is not None:
@@ -88,6 +75,27 @@ class Alarms:
         except NotSaved as error:  # a disk that cannot be used keeps no daemon from starting
             self._service.unsaved.warning("%s", error)
         self._summary.publish()
+
+    def _go_on(self) -> None:
+        """Take what the last run has left; items may be read, and published, at the same time."""
+        self._settings = self._saved("limits", settings_from_json)
+        for key, authority in self._service.authorities.items():
+            fields = authority.description
+            is_watched = fields.limits or fields.deadband or fields.tracks
+            if is_watched or key in self._settings or authority.payload.quality in RAISED:
+                with authority.held():
+                    self._configure(authority)
+        now = time.time()
+        for key, shelf in self._saved("shelve", _shelf_from_json).items():
+            watch = self._watch_of(key)
+            if watch is not None and now < shelf.until <= now + LONGEST_S:
+                with watch.authority.held():
+                    self._shelves[key] = watch.shelf = shelf
+        for key, episode in self._saved("ack", Episode.from_json).items():
+            watch = self._watch_of(key)
+            if watch is not None:
+                with watch.authority.held():
+                    watch.resume(episode)
 
     def _saved(self, name: str, read: Callable[[Any], Any]) -> dict[str, Any]:
         """Return what an earlier run has left in one of the built-in items."""
@@ -117,9 +125,10 @@ class Alarms:
         return watch
 
     def _watch(self, authority: Authority) -> Watch:
-        if authority.watch is None:
-            authority.watch = Watch(authority, self)
-        return authority.watch
+        with authority.held():
+            if authority.watch is None:
+                authority.watch = Watch(authority, self)
+            return authority.watch
 
     def _watch_of(self, key: str) -> Watch | None:
         authority = self._service.authorities.get(key)

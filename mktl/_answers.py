@@ -55,7 +55,7 @@ class Answers:
         item = authority.item
         if not authority.description.gettable:
             raise NotSupported(f"{item.key} is not a gettable item")
-        if self._service.access.restricts_reading:
+        if self._service.access.checks_reading:
             self._service.check_get(item, responder.caller)
         plain = type(item).req_get is Item.req_get
         refresh = wants_refresh(responder.request.payload) and authority.reads_hardware

@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from . import _process
 from ._remote import Remote
 from .errors import ConnectionLost, MktlError
 
 if TYPE_CHECKING:
     from ._peer import Peer
     from .item import Item
+    from .lanes import Lanes
 
 __all__ = ["Astray"]
 
@@ -22,10 +22,12 @@ class Astray:
 
     Args:
         peer: Returns the daemon that holds a key, after looking for it if need be.
+        lanes: Returns where that is done.
     """
 
-    def __init__(self, peer: Callable[[str], Peer]) -> None:
+    def __init__(self, peer: Callable[[str], Peer], lanes: Callable[[], Lanes]) -> None:
         self._peer = peer
+        self._lanes = lanes
         self._lock = threading.Lock()
         self._remotes: set[Remote] = set()
 
@@ -45,7 +47,7 @@ class Astray:
         with self._lock:
             found = bool(self._remotes)
         if found:
-            _process.current().lanes().submit(self, self._follow)
+            self._lanes().submit(self, self._follow)
 
     def _follow(self) -> None:
         with self._lock:

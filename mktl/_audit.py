@@ -158,10 +158,10 @@ def _clean(value: Any) -> Any:
 
 def _brief(value: Any) -> Any:
     """Return *value* or, where that is long, what it begins with."""
-    if value is None or isinstance(value, (bool, int, float)):
+    if value is None or type(value) in (bool, int, float):
         return value
     if isinstance(value, str):
-        return value if len(value) <= MOST_BYTES else {"begins": value[:MOST_BYTES]}
+        return _text(value) if len(value) <= MOST_BYTES else {"begins": _text(value)}
     if bulk.is_array(value):
         first = value.reshape(-1)[:8]
         numbers = first.astype(str) if first.dtype.kind == "c" else first
@@ -170,7 +170,7 @@ def _brief(value: Any) -> Any:
         return {"length": len(value), "begins": _text(value[:8])}
     try:
         text = encode_json(value)
-    except (TypeError, ValueError):  # what the author's code makes of a value can be anything
+    except Exception:  # what the author's code makes of a value can be anything
         return _text(value)
     return (
         value if len(text) <= MOST_BYTES else {"begins": text[:MOST_BYTES].decode(errors="replace")}
@@ -224,24 +224,29 @@ class AuditLog:
                 self._write_batch([waiting])
                 self._file.close()
                 room = False
-            elif room := len(self._queue) < MOST_WAITING:
+            elif room := self._has_room():
                 self._queue.append(waiting)
-                self._start()
                 self._condition.notify_all()
-            else:
-                self._note_lost(1, "too many lines wait for the disk")
             hangs = not room or self._hangs()
             if hangs:
                 waiting.then = None
         if hangs and then is not None:
             then()
 
-    def _start(self) -> None:
+    def _has_room(self) -> bool:
+        """Return whether a line can wait for the thread; it is lost if not."""
+        if len(self._queue) >= MOST_WAITING:
+            self._note_lost(1, "too many lines wait for the disk")
+            return False
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name=f"{self._name}-audit", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name=f"{self._name}-audit", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system gives no more of them: there is a next time
+                self._note_lost(1, str(error))
+                return False
+            self._thread = thread
+        return True
 
     def _hangs(self) -> bool:
         return bool(self._writing) and time.monotonic() - self._began > PATIENCE_S

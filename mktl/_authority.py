@@ -194,6 +194,12 @@ class Authority:
         if is_news:
             self._tell(self.payload)
 
+    def _tell_own(self, own: Payload) -> None:
+        if self.watch is None:
+            self._tell(own)
+        else:
+            self._tell_watched(own, None, always=True)
+
     def reconsider(self, change: Callable[[], object] | None = None) -> None:
         """Tell what follows from the present value, if that is something else now.
 
@@ -212,8 +218,9 @@ class Authority:
     def _note_confirmed(self, payload: Payload, must_save: bool) -> None:
         """Take note of the present value once more; it may be on no disk yet."""
         old = self.payload
-        if must_save and not self._is_saved:
-            self._save(payload, must_save)
+        in_set = self.sets_here and self._service.persistent is not None
+        if (must_save or in_set) and not self._is_saved:
+            self._save(payload, must_save=True)
         self.payload = old.having(checked=payload.checked, time=old.time or payload.time)
 
     def publish_after_set(self, value: Any) -> None:
@@ -326,6 +333,10 @@ class Authority:
             with self._publishing:
                 self._changed = self._service.moment()
 
+    def held(self) -> AbstractContextManager[object]:
+        """Return a context in which nothing else changes the item."""
+        return self._publishing
+
     def note_link_lost(self, error: LinkDown) -> None:
         """Doubt the value, if there is one, and what is being read at this moment, too."""
         with self._publishing:
@@ -346,10 +357,7 @@ class Authority:
                 return
             doubtful = old.having(quality="invalid", reason=reason_of(error))
             doubtful.extra = {**old.extra, "error_class": type(error).__name__}
-            if self.watch is None:
-                self._tell(doubtful)
-            else:
-                self._tell_watched(doubtful, None, always=True)
+            self._tell_own(doubtful)
         self._doubts.log(error)
 
     def restore(self, payload: Payload, *, saved: bool) -> None:
@@ -366,12 +374,9 @@ class Authority:
     def replace(self, doubted: Payload, payload: Payload, *, saved: bool) -> None:
         """Tell *payload*, which was found on disk late, unless the item is no more *doubted*."""
         with self._publishing:
-            if self.payload is not doubted:
-                return
-            self._is_saved = saved
-            self.payload = payload
-            self._service.broadcast(self._topic, payload)
-            self.item._callbacks.deliver(payload)
+            if self.payload.time == doubted.time:  # else it was set since
+                self._is_saved = saved
+                self._tell_own(payload)
 
     def poll_once(self) -> None:
         """Do what is due when the item is polled."""

@@ -224,7 +224,8 @@ class ControllerItems:
             for refresh, lane in refreshes.items():
                 self._daemon.lanes.submit(lane, refresh)
             return
-        reason = LinkDown(status.error or f"controller {name} is {status.state}: not up yet")
+        why = "by hand, until it is set to Up" if status.state == "Paused" else "not up yet"
+        reason = LinkDown(status.error or f"controller {name} is {status.state}: {why}")
         for authority in using:
             authority.note_link_lost(reason)
 

@@ -26,7 +26,8 @@ def says_nothing_new(payload: Payload, old: Payload) -> bool:
     value = payload.value
     if (payload.quality, payload.reason) != (old.quality, old.reason):
         return False
-    if type(value) is not type(old.value):
+    shelving = payload.extra.get("shelved") != old.extra.get("shelved")
+    if shelving or type(value) is not type(old.value):
         return False
     if isinstance(value, (int, float, str)):
         return bool(value == old.value)

@@ -173,6 +173,7 @@ class LockItem(Item):
         self._daemon = daemon
         self._locks = daemon._service.locks
         self._changing = threading.Lock()
+        self._is_polled = False
 
     def restore(self) -> None:
         """Take the locks of an earlier run, which were read from disk as the value."""
@@ -228,7 +229,9 @@ class LockItem(Item):
 
     def _have(self, locks: Iterable[Lock]) -> None:
         any_left = self._locks.replace(locks)
-        self.poll(1.0 if any_left else None)
+        if any_left != self._is_polled:  # one that is begun anew is due at once, each time
+            self._is_polled = any_left
+            self.poll(1.0 if any_left else None)
 
     def _pattern(self, fields: Mapping[str, Any]) -> str:
         given = fields.get("keys")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 from . import config
 from ._asking import Asking
 from ._heartbeat import Finding, Heartbeat
-from .errors import Busy, ConnectionLost, MktlError, NoAnswer, UntrustedDaemon
+from ._ratelimit import RateLimitedLog
+from .errors import Busy, ConnectionLost, MktlError, NoAnswer
 from .payload import Payload
 from .protocol.message import GET, Broadcast, topic
 from .protocol.names import join
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Peer"]
 
 _log = logging.getLogger(__name__)
+_trouble = RateLimitedLog(_log)
 
 SETTLE_S = 0.25
 """How long a new connection may take until the daemon confirms the subscriptions. Daemons of
@@ -278,24 +279,25 @@ class Peer(Asking):
 
     def _search_while_gone(self) -> None:
         """Look for a daemon that does not return to where it was, as nobody may ask it anything."""
-        try:
-            while True:
-                self._closed.wait(1.0)
-                with self._lock:  # a break that is noted now finds that nobody searches any more
-                    if self._closed.is_set() or self._connected.is_set():
-                        self._searching = False
-                        return
-                    listener = self._listener
-                self._look_elsewhere(listener)
-        except BaseException:
-            self._searching = False
-            raise
+        self._closed.wait(1.0)
+        with self._lock:  # a break that is noted now finds that nobody searches any more
+            if self._closed.is_set() or self._connected.is_set():
+                self._searching = False
+                return
+            listener = self._listener
+        self._look_elsewhere(listener)
+        # No loop: where many are gone, these would hold all threads, and callbacks need some, too.
+        self._process.lanes().submit(("search", self), self._search_while_gone)
 
     def _look_elsewhere(self, listener: Listener | None) -> None:
-        with contextlib.suppress(UntrustedDaemon):  # whoever asks for a value is told
+        try:
             if listener is not None and listener.try_again() and self.take_other_key():
                 return
             self._find_again()
+        except MktlError as error:  # whoever asks for a value is told
+            _log.debug("%s was looked for: %s", self.block.name, error)
+        except Exception as error:  # no descriptor is free, say: there is a next time
+            _trouble.warning("%s could not be looked for: %s", self.block.name, error)
 
     # What was missed.
 

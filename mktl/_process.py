@@ -23,12 +23,15 @@ class Process:
         self.stores: dict[str, Store] = {}
         self._lanes: Lanes | None = None
         self._reader: Reader | None = None
+        self._ended = False
 
     def lanes(self) -> Lanes:
         """Return the threads that run callbacks and other work for clients."""
         with self.lock:
             if self._lanes is None:
                 self._lanes = Lanes("mktl-client")
+                if self._ended:  # nobody would end them any more
+                    self._lanes.close(timeout_s=0.0)
             return self._lanes
 
     def reader(self) -> Reader:
@@ -47,8 +50,8 @@ class Process:
         for store in stores:
             store.close()
         with self.lock:
-            lanes, self._lanes = self._lanes, None
-            reader, self._reader = self._reader, None
+            self._ended = True
+            lanes, reader = self._lanes, self._reader
         if reader is not None:
             reader.close()
         if lanes is not None:

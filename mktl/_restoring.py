@@ -84,20 +84,19 @@ class Restoring:
         """Give items their values once the database can be read, if they were not set since."""
         if not persistent.reopen():
             return
+        found = {one[0].item.key: one for one in self._saved(persistent)}
+        if persistent.trouble:  # it cannot be read after all
+            return
         if self._poll is not None:
             self._poll.cancel()
         waiting, self._waiting = self._waiting, {}
-        found = {one[0].item.key: one for one in self._saved(persistent)}
         if waiting:
             for key, (authority, payload, saved) in found.items():
-                if key.startswith(self._own):
-                    authority.replace(authority.payload, payload, saved=saved)
+                doubted = authority.payload if key.startswith(self._own) else waiting.get(key)
+                if doubted is not None:
+                    authority.replace(doubted, payload, saved=saved)
+            for key in waiting.keys() - found.keys():  # nothing was saved, so nothing is missing
+                as_before = waiting[key].having(quality="valid", reason=None)
+                self._authorities[key].replace(waiting[key], as_before, saved=False)
             self._go_on()
         persistent.held = False
-        for key, (authority, payload, saved) in found.items():
-            doubted = waiting.pop(key, None)
-            if doubted is not None:
-                authority.replace(doubted, payload, saved=saved)
-        for key, doubted in waiting.items():  # nothing was saved, so that nothing is missing
-            as_before = doubted.having(quality="valid", reason=None)
-            self._authorities[key].replace(doubted, as_before, saved=False)

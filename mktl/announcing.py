@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from . import config, directory
 from ._ratelimit import RateLimitedLog
 from .catalog import Block
-from .errors import CatalogConflict, MktlError, NoAnswer
+from .errors import Busy, CatalogConflict, MktlError, NoAnswer
 from .protocol.message import SET, Response, encode_json
 from .replies import read_response
 from .transport.many import ask_all
@@ -116,7 +116,7 @@ class Announcer:
             if isinstance(outcome, MktlError):
                 raise outcome
             read_response(outcome)
-        except (NoAnswer, ConnectionError) as error:
+        except (NoAnswer, ConnectionError, Busy) as error:  # nothing was said against it
             self._note_trouble(address, error)
         except MktlError as error:
             return f"registry {address[0]}:{address[1]}: {error}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import config
+from ._ratelimit import RateLimitedLog
 from .errors import BadValue, ConfigurationError, UnknownKey
 from .keyring import changing, write_private
 from .protocol.names import nearest
@@ -61,6 +62,7 @@ class AuthorisedKeys:
         self._lock = threading.Lock()
         self._seen: object = None
         self._keys: dict[str, AuthorisedKey] = {}
+        self._trouble = RateLimitedLog(_log)
 
     def find(self, key: str) -> AuthorisedKey | None:
         """Return the authorised key with the text *key*, as the file is now."""
@@ -86,8 +88,13 @@ class AuthorisedKeys:
             try:
                 self._keys = self._parse(self._text())
             except ConfigurationError as error:
-                _log.error("nobody is recognised: %s", error)
                 self._keys = {}
+                if isinstance(error.__cause__, OSError):
+                    # No descriptor is free, say: the file tells by no change that this is over.
+                    self._trouble.warning("nobody is recognised: %s", error)
+                    state = None
+                else:
+                    _log.error("nobody is recognised: %s", error)
             self._seen = state
             return self._keys
 

@@ -352,10 +352,12 @@ def discover(*addresses: str) -> list[str]:
     found = [parse_address(address) for address in addresses]
     if not found:
         found = list(dict.fromkeys([*known_registries(), *call_registries()]))
-    answers = ask(found, "_hash", timeout_s=config.answer_timeout_s(), registries=not addresses)
+    registries = not addresses
+    answers = ask(found, "_hash", timeout_s=config.answer_timeout_s(), registries=registries)
     silent = answers.failures
     if not answers.values and not addresses:
         # No registry at all: a laptop and a box need none.
+        registries = False
         answers = ask(call_daemons(), "_hash", timeout_s=config.answer_timeout_s())
     else:
         remember_registries(answers.values)
@@ -372,6 +374,11 @@ def discover(*addresses: str) -> list[str]:
             except BadName as error:
                 _log.warning("%s:%d has a store that is left out: %s", *address, error)
     for store in stores:
-        blocks, _failures = ask_catalog(store, answers.values, timeout_s=config.answer_timeout_s())
+        blocks, _failures = ask_catalog(
+            store,
+            answers.values,
+            timeout_s=config.answer_timeout_s(),
+            registries=registries,
+        )
         remember(store, blocks)
     return sorted(stores)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +153,8 @@ def key_for(block: Block) -> bytes | None:
     offered = parse_key(origin.curve) if origin.curve else None
     who = f"uuid:{block.uuid}"
     entry = entries.get(who) or _at(entries, origin.hostname, origin.rep)
+    # Else whoever can make up an identity would be taken for a daemon that is known.
+    entry = entry or _named(entries, block.name, offered)
     if entry is None:
         if offered is not None:
             _keep(Known(who, offered, f"{block.name}@{origin.hostname}"))
@@ -163,10 +166,11 @@ def key_for(block: Block) -> bytes | None:
 
 def key_at(host: str, port: int) -> bytes | None:
     """Return the key that whoever is at *host* and *port* has to have, as far as it is known."""
+    # In this order, as a name server may be asked which host this is.
     if (
-        _directory().is_dir()
-        and is_this_host(host)
+        os.path.isdir(_directory())  # noqa: PTH112 - False where it is closed to us
         and any(port in _ports(path) for path in _directory().iterdir())
+        and is_this_host(host)
     ):
         return read_public(server_key_file())
     entry = _at(known(), host, port)
@@ -175,6 +179,16 @@ def key_at(host: str, port: int) -> bytes | None:
 
 def _at(entries: dict[str, Known], host: str, port: int) -> Known | None:
     return entries.get(f"{host}:{port}") or entries.get(host)
+
+
+def _named(entries: dict[str, Known], name: str, offered: bytes | None) -> Known | None:
+    """Return what is known of the daemon *name* under any identity: best, the key *offered*."""
+    same = [
+        one
+        for one in entries.values()
+        if one.who.startswith("uuid:") and one.name.partition("@")[0] == name
+    ]
+    return next((one for one in same if one.key == offered), same[-1] if same else None)
 
 
 def _keep(entry: Known) -> None:
@@ -210,7 +224,7 @@ def _directory() -> Path:
 
 
 def _serving(uuid: str) -> bool:
-    return (_directory() / uuid).exists()
+    return os.path.exists(_directory() / uuid)  # noqa: PTH110 - False where it is closed to us
 
 
 def _ports(path: Path) -> set[int]:
@@ -223,7 +237,11 @@ def _ports(path: Path) -> set[int]:
 def note_serving(uuid: str, ports: tuple[int, int] | None) -> None:
     """Note for clients of this home that the daemon *uuid* is encrypted, or no longer is."""
     path = _directory() / uuid
-    if ports is None:
-        path.unlink(missing_ok=True)
-    else:
-        write_private(path, f"{ports[0]} {ports[1]}\n")
+    try:
+        if ports is None:
+            path.unlink(missing_ok=True)
+        elif _ports(path) != set(ports):
+            write_private(path, f"{ports[0]} {ports[1]}\n")
+    except OSError as error:  # a full disk, say, which keeps no daemon from starting
+        if ports is not None or os.path.lexists(path):
+            _log.warning("clients of this home are not told whether a daemon encrypts: %s", error)

@@ -12,6 +12,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 
+from ._ratelimit import RateLimitedLog
+
 __all__ = ["Lanes"]
 
 _log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Lanes:
         self._made = 0
         self._short_at = 0.0
         self._closing = False
+        self._trouble = RateLimitedLog(_log)
 
     def submit(self, lane: Hashable, job: Job) -> bool:
         """Have *job* done after all earlier ones of *lane*; ``False`` after :meth:`close`."""
@@ -69,9 +72,7 @@ class Lanes:
                 self._condition.notify()
                 return True
             self._short_at = now
-            if len(self._threads) < self._few:
-                self._add_thread()
-            else:
+            if len(self._threads) >= self._few or not self._add_thread():
                 self._watch_for_a_stall()
         return True
 
@@ -97,13 +98,23 @@ class Lanes:
                 thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
 
-    def _add_thread(self) -> None:
+    def _add_thread(self) -> bool:
         self._made += 1
         self._short_at = time.monotonic()
-        name = f"{self._name}-{self._made}"
-        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        thread = self._started(self._work, f"{self._name}-{self._made}")
+        if thread is None:
+            return False
         self._threads.add(thread)
-        thread.start()
+        return True
+
+    def _started(self, work: Callable[[], None], name: str) -> threading.Thread | None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system gives no more of them: there is a next time
+            self._trouble.warning("%s lacks threads: %s", self._name, error)
+            return None
+        return thread
 
     def _work(self) -> None:
         me = threading.current_thread()
@@ -158,10 +169,7 @@ class Lanes:
 
     def _watch_for_a_stall(self) -> None:
         if self._watch is None:
-            self._watch = threading.Thread(
-                target=self._add_threads_while_stalled, name=f"{self._name}-watch", daemon=True
-            )
-            self._watch.start()
+            self._watch = self._started(self._add_threads_while_stalled, f"{self._name}-watch")
         self._stalled.notify()
 
     def _add_threads_while_stalled(self) -> None:

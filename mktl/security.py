@@ -94,7 +94,7 @@ class Rules:
             raise ConfigurationError("access: roles must say for each role what it may do")
         roles = {_role_name(name): _role(name, role) for name, role in given.items()}
         unknown = fields.get("unknown", "read" if curve else EVERYBODY)
-        if unknown not in {**BUILT_IN_ROLES, **roles}:
+        if not isinstance(unknown, str) or unknown not in {**BUILT_IN_ROLES, **roles}:
             close = " or ".join(nearest(str(unknown), {**BUILT_IN_ROLES, **roles}))
             hint = f"; did you mean {close}?" if close else ""
             raise ConfigurationError(f"access: there is no role {unknown!r} for the unknown{hint}")

@@ -52,6 +52,8 @@ class Store(Mapping[str, "Item"]):
         self.name = name
         self.daemon = daemon
         self._at = at
+        # Its end is that of this store as well: what comes late must not begin another one.
+        self._process = _process.current()
         # Guards the tables below, for moments only. Nothing is asked of anybody while it is held:
         # a daemon that does not answer must not hold up what is known of the others. What is
         # there already is looked up without it. Who needs several takes them in this order:
@@ -64,7 +66,7 @@ class Store(Mapping[str, "Item"]):
         self._holders: dict[str, str] = {}
         self._peers: dict[str, Peer] = {}
         self._descriptions: dict[str, Description] = {}
-        self._astray = Astray(self._peer)
+        self._astray = Astray(self._peer, self._process.lanes)
         self._next_look = 0.0
         self._loaded = False
         self._closed = False
@@ -239,7 +241,7 @@ class Store(Mapping[str, "Item"]):
         if self.daemon is not None:
             lanes: Lanes = self.daemon.lanes
             return lanes
-        return _process.current().lanes()
+        return self._process.lanes()
 
     def adopt(self, item: Item) -> Authority | Remote:
         """Take in a new item and return what it gets, sets and publishes by."""
@@ -333,14 +335,14 @@ class Store(Mapping[str, "Item"]):
         """Return a connection to the daemon of *block*, wherever it is now."""
         from ._peer import Peer
 
-        peer = Peer(block, _process.current(), self._renew)
+        peer = Peer(block, self._process, self._renew)
         renewed = peer.verify(config.answer_timeout_s())
         if renewed is None:
             peer.close()
             self._check_open()
             self.refresh()  # it may have moved; if nobody knows, what is cached has to do
             found = self._blocks.get(block.uuid, block)
-            peer = Peer(found, _process.current(), self._renew)
+            peer = Peer(found, self._process, self._renew)
             if found.daemon == block.daemon:
                 peer.note_gone()
                 with self._lock:

@@ -6,6 +6,7 @@ something to know: most commands connect in clear text, and have to be quick.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from . import config
@@ -46,4 +47,5 @@ def key_at(host: str, port: int) -> bytes | None:
 
 def _is_anything_known() -> bool:
     home = config.home()
-    return (home / "client/keys/known").exists() or (home / "daemon/keys/serving").exists()
+    # Not those of pathlib: a folder that another user of this home has closed is no error to them.
+    return any(map(os.path.exists, (home / "client/keys/known", home / "daemon/keys/serving")))

@@ -18,6 +18,8 @@ __all__ = ["FIELDS", "changed", "shown"]
 FIELDS = ("limits", "deadband", "tracks")
 
 _LEVELS = ("warning", "alarm")
+_NAMED = ("boolean", "enumerated", "mask")
+"""Types whose limits are lists of states."""
 _WORDS = {
     "warning": "limits",
     "alarm": "limits",
@@ -35,13 +37,16 @@ _WORDS = {
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-def changed(in_force: dict[str, Any], words: list[str], description: Description) -> dict[str, Any]:
+def changed(
+    in_force: dict[str, Any], words: list[str], description: Description, store: str
+) -> dict[str, Any]:
     """Return the fields of a description that *words* ask for; what they do not name stays.
 
     Args:
         in_force: What the item is watched for now.
         words: Each ``name=value``; without a value, the name is taken out.
         description: Of the item.
+        store: Its store, which may stand in front of the key that it is to follow.
 
     Raises:
         UsageError: a word is none of these.
@@ -56,7 +61,7 @@ def changed(in_force: dict[str, Any], words: list[str], description: Description
             near = nearest(name, _WORDS)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_WORDS)}"
             raise UsageError(f"{word!r} is no limit; {hint}")
-        value = _value(name, text.strip(), description)
+        value = _value(name, text.strip(), description, store)
         field = _WORDS[name]
         if not field:
             result[name] = 0 if value is None else value
@@ -75,23 +80,30 @@ def changed(in_force: dict[str, Any], words: list[str], description: Description
     return result
 
 
-def _value(name: str, text: str, description: Description) -> Any:
+def _value(name: str, text: str, description: Description, store: str) -> Any:
     if not text:
         return None
     if name == "tracks":
-        return text.rpartition(".")[2]
+        key = text.lower().removeprefix(f"{store}.")
+        if "." in key:
+            raise UsageError(f"tracks is for an item of the same store, {store}, not for {text!r}")
+        return key
     if name in ("latch", "tracks_latch"):
         if text.lower() not in _TRUTH:
             raise UsageError(f"{name} is true or false, not {text!r}")
         return _TRUTH[text.lower()]
-    if name in _LEVELS and description.type in ("boolean", "enumerated", "mask"):
+    if name in _LEVELS and description.type in _NAMED:
         return [state.strip() for state in text.split(",")]
     if name in _LEVELS:
-        sides = [side.strip() for side in text.split(",")]
-        if len(sides) != 2:
-            raise UsageError(f"{name} has two sides: {name}=70,90, or {name}=,90 for one")
-        return [_number(name, side) if side else None for side in sides]
+        return _sides(name, text)
     return _number(name, text)
+
+
+def _sides(name: str, text: str) -> list[float | int | None] | None:
+    sides = [side.strip() for side in text.split(",")]
+    if len(sides) != 2:
+        raise UsageError(f"{name} has two sides: {name}=70,90, or {name}=,90 for one")
+    return [_number(name, side) if side else None for side in sides] if any(sides) else None
 
 
 def _number(name: str, text: str) -> float | int:
@@ -101,17 +113,18 @@ def _number(name: str, text: str) -> float | int:
         raise UsageError(f"{name} {error}") from None
 
 
-def shown(fields: dict[str, Any], units: str) -> str:
+def shown(fields: dict[str, Any], description: Description) -> str:
     """Return what an item is watched for, in one line.
 
     Args:
         fields: As its daemon gives them.
-        units: Those of the numbers.
+        description: Of the item.
     """
+    units = description.stored_units
     limits, tracks = fields.get("limits"), fields.get("tracks")
     parts = []
-    if isinstance(limits, dict) and limits:
-        parts.append(_limits_text(limits, units))
+    if isinstance(limits, dict) and any(limits.get(name) for name in _LEVELS):
+        parts.append(_limits_text(limits, units, named=description.type in _NAMED))
     if fields.get("deadband"):
         parts.append(f"dead band {fields['deadband']} {units}".rstrip())
     if isinstance(tracks, dict) and tracks:
@@ -127,11 +140,11 @@ def shown(fields: dict[str, Any], units: str) -> str:
     return line + "".join(f" ({', '.join(those)} {done})" for done, those in names.items())
 
 
-def _limits_text(limits: dict[str, Any], units: str) -> str:
+def _limits_text(limits: dict[str, Any], units: str, *, named: bool) -> str:
     words = []
     for name in _LEVELS:
         if name in limits:
-            words.append(f"{name} {_level_text(limits[name], units)}")
+            words.append(f"{name} {_level_text(limits[name], units, named=named)}")
     if limits.get("hysteresis"):
         words.append(f"hysteresis {limits['hysteresis']} {units}".rstrip())
     if limits.get("delay_s"):
@@ -141,13 +154,14 @@ def _limits_text(limits: dict[str, Any], units: str) -> str:
     return ", ".join(words)
 
 
-def _level_text(level: Any, units: str) -> str:
+def _level_text(level: Any, units: str, *, named: bool) -> str:
     if not isinstance(level, list):
         return str(level)
-    numbers = all(side is None or isinstance(side, (int, float)) for side in level)
-    if len(level) != 2 or not numbers or any(isinstance(side, bool) for side in level):
+    if named or len(level) != 2:
         return f"when {' or '.join(map(str, level))}"
     low, high = level
+    if low is None and high is None:
+        return "nowhere"
     if high is None:
         return f"below {low} {units}".rstrip()
     return (f"above {high} {units}" if low is None else f"outside {low} to {high} {units}").rstrip()

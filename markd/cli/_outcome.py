@@ -110,7 +110,8 @@ def _failed(error: Exception) -> int:
         )
         return REFUSED
     _discard_output()  # a full disk, most likely
-    print(f"mark: {error.strerror or error}", file=sys.stderr)
+    where = f": {error.filename}" if error.strerror and error.filename else ""
+    print(one_line(f"mark: {error.strerror or error}{where}"), file=sys.stderr)
     return REFUSED
 
 

@@ -74,7 +74,7 @@ def _list(_arguments: Arguments) -> Iterator[dict[str, Any]]:
         key = key_text(keyring.read_pair(keyring.own_key_file(name)).public)
         note = "used" if name == used else "not used: MKTL_KEY names another"
         yield _entry("own", name, key, note)
-    if keyring.server_key_file().exists():
+    if os.path.exists(keyring.server_key_file()):  # noqa: PTH110 - False where it is closed to us
         key = key_text(keyring.read_public(keyring.server_key_file()))
         yield _entry("server", "this home", key, "of our daemons")
     for one in authorised_keys().all():
@@ -99,9 +99,11 @@ def _allow(arguments: Arguments, name: str, key: str) -> Iterator[dict[str, Any]
     one = AuthorisedKey(check_name(name), check_role(arguments.role), parse_key(key))
     authorised_keys().allow(one)
     if one.role not in BUILT_IN_ROLES:
+        close = " or ".join(nearest(one.role, BUILT_IN_ROLES))
+        hint = f" (did you mean {close}?)" if close else ""
         warn(
             f"mark: {one.role!r} is no role that all daemons have: those whose rules do not define "
-            f"it treat {name} as unknown"
+            f"it treat {name} as unknown{hint}"
         )
     yield {"name": name, "role": one.role, "key": key_text(one.public)}
 

@@ -54,7 +54,9 @@ def _show_or_change(part: Part, words: list[str], arguments: Arguments) -> None:
         (key,) = part.keys
         change: dict[str, Any] = dict.fromkeys(FIELDS)
         if words:
-            change = changed(in_force.get(key, {}), words, part.store[key].description)
+            change = changed(
+                in_force.get(key, {}), words, part.store[key].description, part.store.name
+            )
         if arguments.why:
             change["why"] = arguments.why
         part.store[own].set({"key": key, **change}, timeout=arguments.timeout_s)
@@ -79,5 +81,5 @@ def _show(part: Part, key: str, fields: dict[str, Any], *, as_json: bool) -> Non
     if as_json:
         print(json_line({"key": full_key, "daemon": part.block.name, **fields}))
     else:
-        units = part.store[key].description.stored_units
-        print(one_line(f"{full_key}: {shown(fields, units)}"), flush=True)
+        line = shown(fields, part.store[key].description)
+        print(one_line(f"{full_key}: {line}"), flush=True)

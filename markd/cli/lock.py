@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._arguments import Arguments
     from ._outcome import Outcome
 
-__all__ = ["locks_of", "refuse_locks", "run"]
+__all__ = ["has", "locks_of", "refuse_locks", "run"]
 
 
 def run(arguments: Arguments, outcome: Outcome) -> None:
@@ -79,6 +79,11 @@ def locks_of(part: Part, timeout_s: float | None) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict) and isinstance(one.get("keys"), str)]
 
 
+def has(pattern: str, key: str) -> bool:
+    """Return whether *pattern* means *key*; as daemons have it, ``_`` only if it begins so too."""
+    return fnmatchcase(key, pattern) and (pattern.startswith("_") or not key.startswith("_"))
+
+
 def _list(arguments: Arguments, outcome: Outcome) -> None:
     if not arguments.requests and arguments.store is None:
         arguments.requests = _all_stores(arguments)
@@ -89,7 +94,7 @@ def _list(arguments: Arguments, outcome: Outcome) -> None:
             outcome.failed(part.block.name, error)
             continue
         for lock in found:
-            if part.pattern != "*" and not any(fnmatchcase(k, lock["keys"]) for k in part.keys):
+            if part.pattern != "*" and not any(has(lock["keys"], key) for key in part.keys):
                 continue
             _show(part, lock, as_json=arguments.json)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from mktl.errors import MktlError, UnknownKey
@@ -10,7 +9,7 @@ from mktl.errors import MktlError, UnknownKey
 from ._daemons import Part, find_parts
 from ._json import json_line
 from ._outcome import one_line
-from .lock import locks_of
+from .lock import has, locks_of
 
 if TYPE_CHECKING:
     from ._arguments import Arguments
@@ -39,7 +38,7 @@ def run(arguments: Arguments, outcome: Outcome) -> None:
 
 def _unlock(part: Part, arguments: Arguments) -> bool:
     present = [lock["keys"] for lock in locks_of(part, arguments.timeout_s)]
-    ended = [keys for keys in present if keys == part.pattern or fnmatchcase(keys, part.pattern)]
+    ended = [keys for keys in present if keys == part.pattern or has(part.pattern, keys)]
     if not ended:
         return False
     value = {"keys": part.pattern, "until": 0}

@@ -14,6 +14,8 @@ __all__ = ["HEARTBEAT_MS", "connect", "connect_again", "context", "make_socket",
 
 HEARTBEAT_MS = 2000
 """Interval of ZeroMQ's own heartbeats: they find a peer that vanished without closing."""
+HANDSHAKE_MS = 6000
+"""A greeting that was swallowed on its way is not waited for longer: there is a new connection."""
 
 _lock = threading.Lock()
 _context: tuple[int, zmq.Context[zmq.Socket[bytes]]] | None = None
@@ -46,8 +48,7 @@ def make_socket(kind: int, *, linger_ms: int = 0, high_water: int) -> zmq.Socket
     made.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
     made.set(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
     made.set(zmq.HEARTBEAT_TTL, 3 * HEARTBEAT_MS)
-    # A greeting that was swallowed on its way is not waited for long: there is a new connection.
-    made.set(zmq.HANDSHAKE_IVL, 3 * HEARTBEAT_MS)
+    made.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
     made.set(zmq.RECONNECT_IVL, 50)
     made.set(zmq.RECONNECT_IVL_MAX, 1000)
     return made

@@ -159,6 +159,8 @@ class Gate:
         self._stopping = True
         self._wakeup.set()
         self._thread.join()
+        # ZeroMQ closes later, on a thread of its own: the next gate must find the place free.
+        self._socket.unbind(_ENDPOINT)
         self._socket.close()
         self._wakeup.close()
 

@@ -195,7 +195,8 @@ class Doorkeeper:
         connection = self._connections.get(descriptor)
         if connection is None:
             return
-        connection.subscriptions += change
+        # What two have subscribed to, ZeroMQ tells of once: it may end with the other one.
+        connection.subscriptions = max(0, connection.subscriptions + change)
         if connection.subscriptions > MOST_SUBSCRIPTIONS and self._end(descriptor):
             self._greed.warning(
                 "%s: a connection with %d subscriptions was ended", self._name, MOST_SUBSCRIPTIONS

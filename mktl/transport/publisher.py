@@ -29,6 +29,10 @@ _MOST_AT_ONCE = 2000
 """Subscriptions, and topics that they are narrowed to, before it is somebody else's turn."""
 _LONGEST_TOPIC = 1000
 """More than a store and a key can have."""
+_LONGEST_MESSAGE = 4096
+"""Bytes that a subscriber may send at once. ZeroMQ keeps each byte of a topic in some thirty."""
+_COUNTED_ONCE = 64
+"""Bytes of a topic that count as one subscription; a longer one counts as several."""
 _LOOK_EVERY_S = 0.005
 """How often it is looked who has subscribed, while values are published together."""
 
@@ -80,6 +84,7 @@ class Publisher:
         self._admits = not self._narrows
         self._room = 0 if self._narrows else _MOST_AT_ONCE
         socket = self._raw = make_socket(zmq.XPUB, linger_ms=500, high_water=_HIGH_WATER)
+        socket.set(zmq.MAXMSGSIZE, _LONGEST_MESSAGE)
         self.entrance = Entrance(socket)
         """Tells who comes and goes, for whoever sees to that."""
         try:
@@ -182,7 +187,7 @@ class Publisher:
         self._answer()
 
     def subscriptions(self) -> list[tuple[int, int]]:
-        """Return which connections have one subscription more, or one less, since the last call."""
+        """Return which connections have more or fewer subscriptions since the last call."""
         changes = self._changes
         return [changes.popleft() for _one in range(len(changes))] if changes else []
 
@@ -192,7 +197,8 @@ class Publisher:
         if self._narrows:
             self._subscribe(subscription, frames[0])
         change = {b"\x00": -1, b"\x01": 1}.get(subscription[:1], 0)
-        self._changes.append((descriptor_of(frames[0]), change))
+        weight = 1 + len(frames[0]) // _COUNTED_ONCE
+        self._changes.append((descriptor_of(frames[0]), change * weight))
         if subscription[1:] == LOST_TOPIC:
             return
         if subscription[:1] == b"\x01" and subscription.startswith(SYNC_TOPIC, 1):

@@ -73,9 +73,12 @@ import importlib.util, os, signal, sys
 
 import mktl
 
-# Not an Event: its set() would wait for ever if the signal came as its wait() holds the lock.
+# Not an Event: its set() would wait for ever if the signal came as its wait() holds the lock. Nor
+# written by the handler: that waits for the read() to end, if the signal came just before that.
 heard, tell = os.pipe()
-signal.signal(signal.SIGTERM, lambda *_: os.write(tell, b"."))
+os.set_blocking(tell, False)
+signal.set_wakeup_fd(tell)
+signal.signal(signal.SIGTERM, lambda *_: None)
 daemon_class = mktl.Daemon
 if {module!r}:
     spec = importlib.util.spec_from_file_location("author", {module!r})

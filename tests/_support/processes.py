@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -156,11 +157,16 @@ class _Collector:
         assert pipe is not None
         self._pipe = pipe
         self._chunks: list[bytes] = []
+        self._taking = threading.Lock()
+        self._ended = False
         self._thread = threading.Thread(target=self._read, name=name)
         self._thread.start()
 
     @property
     def text(self) -> str:
+        # Also what was written just before, and on a busy machine the thread has not come to yet.
+        for _ in range(2):
+            self._take()
         return b"".join(self._chunks).decode(errors="replace")
 
     def join(self, timeout_s: float) -> None:
@@ -174,8 +180,24 @@ class _Collector:
         self._pipe.close()
 
     def _read(self) -> None:
-        while chunk := os.read(self._pipe.fileno(), 65536):
-            self._chunks.append(chunk)
+        readable = _poller(self._pipe)
+        while not self._ended:
+            readable.poll()
+            self._take()
+
+    def _take(self) -> None:
+        """Take what is there, as much as a pipe holds; do not wait for more."""
+        with self._taking:
+            if not self._ended and _poller(self._pipe).poll(0):
+                chunk = os.read(self._pipe.fileno(), 65536)
+                self._chunks.append(chunk)
+                self._ended = not chunk
+
+
+def _poller(pipe: IO[bytes]) -> select.poll:
+    poller = select.poll()
+    poller.register(pipe, select.POLLIN)
+    return poller
 
 
 @contextlib.contextmanager

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+import mktl
 from benchmarks import durability
 from tests._support import Child, run_cli, wait_until
-from tests._support.daemons import daemon_process, ports_of
+from tests._support.daemons import daemon_process, ports_of, serving
 from tests._support.wire import RawClient
 
 ITEMS = {
@@ -354,11 +355,64 @@ def test_locks_and_limits_that_are_read_late_are_in_force_and_not_written_over(
         wait_until(lambda: "quality" not in client.get("cryo._hwlock"))
         assert [client.get(f"cryo._hw{name}")["value"] for name in ("lock", "limits")] == before
         origin = {"_user": "somebody", "_hostname": "elsewhere"}
-        refused = client.ask("SET", "cryo.setpoint", {"value": 5, **origin})
-        assert "vacuum is open" in json.loads(refused[5])["error"]["text"]
+
+        def refusal() -> str:
+            refused = client.ask("SET", "cryo.setpoint", {"value": 5, **origin})
+            return str(json.loads(refused[5])["error"]["text"])
+
+        wait_until(lambda: "vacuum is open" in refusal())  # before, nothing can be saved at all
         child.kill()
     with daemon(tmp_path) as (child, client):
         assert [client.get(f"cryo._hw{name}")["value"] for name in ("lock", "limits")] == before
+
+
+def test_a_value_that_is_read_late_is_judged_by_its_limits(tmp_path: Path, mktl_home: Path) -> None:
+    used(tmp_path, mktl_home)
+    persist = mktl_home / "daemon" / "persist"
+    hidden = persist.rename(mktl_home / "hidden")
+    persist.write_text("not a directory")
+    items = {"setpoint": {**ITEMS["setpoint"], "limits": {"alarm": [2, 10]}}}
+    with daemon_process(tmp_path, items) as child:
+        client = RawClient(*ports_of(child))
+        try:
+            before = client.get("cryo.setpoint")  # its initial value, for the time being
+            assert (before["value"], before["quality"]) == (1.0, "alarm")
+            persist.unlink()
+            hidden.rename(persist)
+            wait_until(lambda: client.get("cryo.setpoint")["value"] == 4)
+            assert "quality" not in client.get("cryo.setpoint")
+            wait_until(lambda: client.get("cryo._hwalarm")["value"] == 0)
+            shelve = {"key": "setpoint", "for_s": 60, "why": "new sensor"}
+            wait_until(lambda: client.set("cryo._hwshelve", shelve) == {"value": True})
+            after = client.get("cryo.setpoint")
+            assert (after["value"], after["shelved"]["why"]) == (4, "new sensor")
+        finally:
+            client.close()
+
+
+def test_a_set_that_is_tried_again_is_on_disk_when_it_is_acknowledged() -> None:
+    class Valve(mktl.Item):
+        state = 0
+
+        def perform_set(self, value: Any) -> None:
+            self.state = value
+
+        def req_refresh(self) -> int:
+            return self.state
+
+    class Daemon(mktl.Daemon):
+        def setup(self) -> None:
+            self.add_item(Valve, "valve", description={"type": "numeric", "persist": True})
+
+    with serving(daemon_class=Daemon) as running:
+        valve, persistent = running.store["valve"], running._service.persistent
+        assert persistent is not None
+        persistent.held = True
+        with pytest.raises(mktl.MktlError, match="cannot be kept"):
+            valve.set(5)
+        persistent.held = False
+        valve.set(5)
+        assert dict(persistent.load())["valve"].value == 5
 
 
 def test_a_database_that_is_removed_under_a_daemon_takes_nothing_with_it(

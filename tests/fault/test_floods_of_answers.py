@@ -38,7 +38,7 @@ def test_a_call_finds_no_more_addresses_than_there_can_be(monkeypatch: pytest.Mo
 
 
 def open_clients() -> int:
-    clients = (one for one in gc.get_objects() if isinstance(one, RequestClient))
+    clients = (one for one in gc.get_objects() if type(one) is RequestClient)
     return sum(not client._closed for client in clients)
 
 

@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from markd._registry_room import Room
 from markd.registry import Registry
+from mktl import announcing
+from mktl.catalog import Block, Origin
 from tests._support import run_cli, running, wait_until
 from tests._support.wire import FakeDaemon, RawClient, payload_of
 
@@ -142,6 +145,22 @@ def test_a_registry_keeps_no_more_than_it_has_room_for() -> None:
         assert "value" in payload_of(client.ask("GET", "s99._catalog"))
     finally:
         client.close()
+        registry.stop()
+
+
+def test_a_registry_without_room_keeps_no_daemon_from_going_on_the_air(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MKTL_TIMEOUT", "10")
+    registry = Registry()
+    registry._room = Room(most_blocks=0)
+    try:
+        address = ("127.0.0.1", registry.port)
+        where = (Origin(0, "127.0.0.1", 9, 9),)
+        block = Block("cryo", "hw", "one", 1.0, 1, {"temp": {}}, where)
+        assert announcing.Announcer(block, override=False)._tell([address], {address}) == []
+        assert "takes no more" in caplog.text
+    finally:
         registry.stop()
 
 

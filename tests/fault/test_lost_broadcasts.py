@@ -13,7 +13,10 @@ import pytest
 
 import mktl
 from mktl import _peer
+from mktl._process import Process
+from mktl.catalog import Block
 from mktl.errors import ConnectionLost
+from mktl.lanes import Lanes
 from mktl.transport import publisher
 from tests._support import running, wait_until
 from tests._support.daemons import client_of, serving, store_at
@@ -201,3 +204,21 @@ def test_break_that_comes_while_the_search_ends_starts_another_search(
         breaking.join()
         assert searches.acquire(timeout=5)
         peer._note_connection(True)
+
+
+def test_daemons_that_are_gone_leave_threads_for_callbacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_peer.Peer, "_find_again", lambda _self: False)
+    process = Process()
+    process._lanes = Lanes("few", few=2, most=3)
+    block = Block("cryo", "hw", "one", 1.0, 1, {})
+    peers = [_peer.Peer(block, process, lambda _block: None) for _one in range(6)]
+    called = threading.Event()
+    try:
+        for peer in peers:
+            peer._note_connection(False)
+        process.lanes().submit("callback", called.set)
+        assert called.wait(20)
+    finally:
+        for peer in peers:
+            peer.close()
+        process.end()

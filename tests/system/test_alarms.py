@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import threading
@@ -166,6 +167,18 @@ def test_a_delay_that_nobody_waits_for_any_more_does_nothing() -> None:
         wait_until(lambda: store["other"].quality == "alarm")
         assert store["temp"].quality == "valid"
         assert [row["key"] for row in listed(store)] == ["other"]
+
+
+def test_a_delay_waits_for_nothing_while_the_value_is_not_known() -> None:
+    limits = {"alarm": [None, 100], "delay_s": 600}
+    with serving({"temp": {**TEMP, "limits": limits}}) as daemon:
+        temp, clock = daemon.store["temp"], daemon._service.alarms.clock
+        temp.publish(101)
+        assert temp._source.watch in clock._dues
+        temp.doubt(InvalidReading("the sensor is open"))
+        assert temp._source.watch not in clock._dues
+        temp.publish(101)
+        assert temp._source.watch in clock._dues
 
 
 def test_states_and_elements_are_watched_too() -> None:
@@ -406,6 +419,19 @@ def test_what_is_shelved_is_marked_by_nothing_and_comes_back_by_itself(store: St
     assert "shelved" not in kept.last.extra
     summary_is(store, "Alarm", 1)
     wait_until(lambda: store["_hwshelve"].value == {})
+
+
+def test_an_equal_value_tells_that_shelving_is_over_where_the_clock_has_not_yet(
+    daemon: mktl.Daemon, store: Store
+) -> None:
+    store["_hwshelve"].set({"key": "kept", "for_s": 600, "why": "new sensor"})
+    own = daemon.store["kept"]
+    watch = own._source.watch
+    assert watch.shelf is not None
+    assert "shelved" in own._source.payload.extra
+    watch.shelf = dataclasses.replace(watch.shelf, ends=0.0)
+    own.publish(80)
+    assert "shelved" not in own._source.payload.extra
 
 
 def test_what_came_and_went_while_it_was_shelved_is_not_kept(store: Store) -> None:
@@ -673,7 +699,7 @@ def test_each_change_is_a_line_in_the_log_but_no_flood_is(
     own.publish("Idle")
     assert lines() == [
         "cryo.mode: alarm: Fault is an alarm state",
-        "cryo.mode: alarm is over: was Fault, an alarm state,",
+        "cryo.mode: alarm is over: was Fault, an alarm state",
     ]
     for _ in range(50):
         own.publish("Fault")

@@ -140,6 +140,28 @@ def test_large_values_are_cut(client: RawClient, path: Path) -> None:
     assert found[4]["new"]["begins"].startswith('{"deep"')
 
 
+class Name(str):
+    """A text that JSON does not take for one."""
+
+
+class Odd(mktl.Item):
+    def validate(self, value: Any) -> Any:
+        return Name(value)
+
+    def req_set(self, request: Any) -> None:
+        self.publish(str(request.value))
+
+
+def test_value_of_a_strange_kind_keeps_no_reply() -> None:
+    class OddDaemon(mktl.Daemon):
+        def setup(self) -> None:
+            self.add_item(Odd, "odd", description={"type": "string"})
+
+    with serving(daemon_class=OddDaemon) as daemon, raw_client(daemon) as client:
+        assert client.set("cryo.odd", "x") == {"value": True}
+        assert client.get("cryo._hwhistory", key="odd")["value"][0]["new"] == "x"
+
+
 def test_file_is_not_for_everybody_to_read(client: RawClient, path: Path) -> None:
     client.set("cryo.temp", 5)
     assert stat.S_IMODE(path.stat().st_mode) & 0o027 == 0

@@ -97,6 +97,16 @@ def test_lock_ends_by_itself_and_everybody_is_told(client: RawClient) -> None:
     assert payload_of([b"", b"", b"", b"", b"", client.next_broadcast()[2]])["value"] == []
 
 
+def test_lock_in_force_is_not_looked_at_all_the_time(
+    daemon: mktl.Daemon, client: RawClient
+) -> None:
+    assert lock(client, ANNA) is None
+    item = daemon.store["_hwlock"]
+    poll = item._source._poll
+    item.req_poll()
+    assert item._source._poll is poll  # another one would be due at once, and so on
+
+
 def test_lock_may_end_at_a_time_of_day(client: RawClient) -> None:
     until = time.time() + 100
     assert lock(client, ANNA, for_s=None, until=until) is None
@@ -266,6 +276,14 @@ def test_mark_locks_lists_and_unlocks(daemon: mktl.Daemon) -> None:
     broken = mark("unlock", "cryo.*", "--break", env=bob)
     assert (broken.returncode, broken.stdout) == (0, "Unlocked cryo.temp* (cryo.hw)\n")
     assert daemon.store["_hwlock"].value == []
+
+
+def test_mark_unlock_of_a_store_says_only_what_it_has_unlocked(daemon: mktl.Daemon) -> None:
+    for key in ("cryo.temp", "cryo._hwdev"):
+        run_cli("mark", "lock", key, "--for", "2h", "--why", "new sensor", *at(daemon))
+    done = run_cli("mark", "unlock", "cryo", *at(daemon))
+    assert (done.returncode, done.stdout) == (0, "Unlocked cryo.temp (cryo.hw)\n")
+    assert [one["keys"] for one in daemon.store["_hwlock"].value] == ["_hwdev"]
 
 
 def test_mark_lock_reaches_all_daemons_of_a_store() -> None:

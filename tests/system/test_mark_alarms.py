@@ -11,6 +11,9 @@ import mktl
 from tests._support import run_cli
 from tests._support.daemons import serving
 
+# Some ten commands a test: on a busy machine each takes seconds to start.
+pytestmark = pytest.mark.timeout(180)
+
 ITEMS = {
     "temp": {
         "type": "numeric",
@@ -102,7 +105,7 @@ def test_limits_are_shown_set_word_by_word_and_taken_back(daemon: mktl.Daemon) -
         "limits",
         "cryo.temp",
         *("warning=,85", "hysteresis=0.5", "delay_s=3", "latch=", "deadband=0.2"),
-        *("tracks=plain", "tolerance=1", "within_s=60", "--why", "commissioning"),
+        *("tracks=Cryo.Plain", "tolerance=1", "within_s=60", "--why", "commissioning"),
     )
     assert line.startswith(
         "cryo.temp: warning above 85 K, alarm outside 60 to 100 K, hysteresis 0.5 K, after 3 s; "
@@ -115,6 +118,9 @@ def test_limits_are_shown_set_word_by_word_and_taken_back(daemon: mktl.Daemon) -
     assert fields["tracks"] == {}
     assert mark("limits", "cryo.temp", "--reset") == f"cryo.temp: {temp}\n"
     assert mark("limits", "cryo.plain") == "cryo.plain: nothing is watched\n"
+    assert mark("limits", "cryo.mode", "alarm=0,1").startswith("cryo.mode: alarm when 0 or 1 (")
+    line = mark("limits", "cryo.mode", "alarm=", "latch=true")
+    assert line.startswith("cryo.mode: nothing is watched (limits set by ")
 
 
 def test_limits_that_cannot_be_are_refused(daemon: mktl.Daemon) -> None:
@@ -122,4 +128,5 @@ def test_limits_that_cannot_be_are_refused(daemon: mktl.Daemon) -> None:
     assert "did you mean alarm?" in mark("limits", "cryo.temp", "alrm=1,2", status=2)
     assert "two sides: alarm=70,90" in mark("limits", "cryo.temp", "alarm=5", status=2)
     assert "is no key" in mark("limits", "cryo.*", "alarm=1,2", status=2)
+    assert "the same store, cryo" in mark("limits", "cryo.temp", "tracks=dome.temp", status=2)
     assert "without new limits" in mark("limits", "cryo.temp", "alarm=1,2", "--reset", status=2)

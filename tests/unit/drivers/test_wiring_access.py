@@ -34,6 +34,7 @@ def loaded(access: str) -> InstrumentFile:
         ("curv = true", "line 4: access.curv: unknown key: did you mean 'curve'?"),
         ("curve = 1", "line 4: access.curve: must be true or false, not 1"),
         ('\nunknown = "raed"', "line 5: access.unknown: there is no role 'raed': did you mean"),
+        ('unknown = ["read"]', "line 4: access.unknown: there is no role ['read']"),
         ('unknown = "none"', "line 4: access.unknown: without curve everybody is unknown"),
         ("roles = 3", "line 4: access.roles: must be a table"),
         ('roles.a = "x"', "line 4: access.roles.a: must say what it may do"),

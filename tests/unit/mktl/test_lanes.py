@@ -157,3 +157,25 @@ def test_threads_that_were_needed_once_end_though_there_is_a_little_work_all_the
         wait_until(is_small_again, 20)
     finally:
         pool.close(timeout_s=5)
+
+
+def test_threads_that_the_system_refuses_are_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool = Lanes("test")
+    start, done = threading.Thread.start, threading.Event()
+    refused: list[threading.Thread] = []
+
+    def refuse(thread: threading.Thread) -> None:
+        if len(refused) < 5:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    try:
+        assert pool.submit("lane", done.set)
+        wait_until(lambda: pool.submit(object(), lambda: None) and done.is_set())
+        assert len(refused) == 5
+    finally:
+        assert pool.close(timeout_s=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from mktl.errors import (
     UntrustedDaemon,
 )
 from mktl.security import BUILT_IN_ROLES, Role, Rules, fingerprint, key_text, parse_key
+from mktl.transport.curve import Gate, Guard, new_pair
 from mktl.trust import key_at, key_for
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
@@ -138,6 +140,7 @@ def test_it_is_known_whether_anybody_may_not_read_everything(
         ({"curve": 1}, "true or false"),
         ({"unknown": "raed"}, "did you mean read"),
         ({"unknown": 3}, "no role 3"),
+        ({"unknown": ["read"]}, r"no role \['read'\]"),
         ({"unknown": "none"}, "nobody could do anything"),
         ({"roles": ["read"]}, "what it may do"),
         ({"roles": {"A b": {}}}, "no name of a role"),
@@ -295,6 +298,18 @@ def test_a_file_that_cannot_be_read_is_not_written_anew() -> None:
     assert path.read_bytes() == b"\xff\xfe"
 
 
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_again() -> None:
+    authorised().allow(AuthorisedKey("ana", "read", KEY))
+    keys = authorised()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        assert keys.all() == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert [one.name for one in keys.all()] == ["ana"]
+
+
 def test_many_at_once_lose_no_key() -> None:
     pairs = [bytes([number] * 32) for number in range(1, 17)]
     threads = [
@@ -318,6 +333,13 @@ def test_a_key_has_one_role_even_if_the_file_names_it_twice() -> None:
     assert only.name == "ana"
 
 
+def test_the_gate_can_be_opened_again_as_soon_as_it_was_closed() -> None:
+    guard = Guard(new_pair(), "cryo.hw", "u-1", lambda _key: True)
+    for _again in range(50):
+        Gate.open(guard)
+        Gate.close(guard)
+
+
 # Keys of daemons.
 
 
@@ -334,6 +356,16 @@ def test_the_first_key_of_a_daemon_is_kept_and_another_one_is_refused() -> None:
         key_for(block(OTHER))
     known_keys.forget("cryo.hw")
     assert key_for(block(OTHER)) == OTHER
+
+
+def test_another_identity_under_the_name_of_a_known_daemon_needs_the_same_key() -> None:
+    assert key_for(block()) == KEY
+    assert key_for(block(uuid="u-2", host="sun")) == KEY
+    with pytest.raises(UntrustedDaemon, match="another key"):
+        key_for(block(OTHER, uuid="u-3", host="sun"))
+    assert key_for(block(None, uuid="u-3", host="sun")) == KEY  # nor in clear text
+    known_keys.trust("sun", OTHER)
+    assert key_for(block(OTHER, uuid="u-3", host="sun")) == OTHER
 
 
 def test_what_is_trusted_counts_more_than_what_was_seen_first() -> None:
@@ -365,6 +397,30 @@ def test_daemons_of_this_home_are_known_without_being_asked() -> None:
     assert key_at("moon.invalid", 10139) is None
     known_keys.note_serving("u-1", None)
     assert key_at("127.0.0.1", 10139) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user for a while")
+def test_daemons_of_another_user_in_the_same_home_are_unknown_and_no_error() -> None:
+    known_keys.note_serving("u-1", (10079, 10139))
+    keyring.server_pair()
+    os.seteuid(65534)
+    try:
+        assert key_at("127.0.0.1", 10139) is None
+        assert key_for(block(None)) is None
+        known_keys.note_serving("u-2", None)
+    finally:
+        os.seteuid(0)
+
+
+def test_a_disk_that_cannot_be_written_keeps_no_daemon_from_starting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config.home().mkdir(parents=True)
+    (config.home() / "daemon").write_text("in the way")
+    known_keys.note_serving("u-1", None)
+    assert caplog.text == ""
+    known_keys.note_serving("u-1", (10079, 10139))
+    assert "are not told whether" in caplog.text
 
 
 def test_a_first_key_that_cannot_be_kept_is_used_all_the_same(
