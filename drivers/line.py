@@ -157,8 +157,7 @@ class Line(Keeper[Connection]):
         with self.turn():
             with after_telling(self.has_told):
                 connection = self.make_ready()
-            begin = time.monotonic()
-            connection.told = connection.told or not query
+            connection.told, begin = connection.told or not query, time.monotonic()
             try:
                 answer = connection.exchange(message, begin + timeout_s, reply=reply, lines=lines)
             except DeviceError as error:
@@ -312,7 +311,7 @@ class Line(Keeper[Connection]):
                     kept = self._hearing.open()
                 for line in kept:  # still in the turn: nobody hears later ones before
                     self._hearing.hear(line)
-        except BaseException:
+        except BaseException:  # nobody else would close it
             with self._lock:
                 self._connection = None
             connection.close()

@@ -100,7 +100,7 @@ def _run(command: Sequence[str]) -> tuple[int, str]:
     )  # fmt: skip
     try:
         printed, _ = process.communicate()
-    except BaseException:
+    except BaseException:  # an interrupted test leaves no daemon behind
         process.terminate()
         try:
             process.communicate(timeout=_STOPS_WITHIN_S)

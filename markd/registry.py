@@ -214,7 +214,7 @@ class Registry:
         except MktlError as error:
             self._refusals.warning("%s at %s is refused: %s", block.name, block.daemon, error)
             responder.fail(error)
-        except Exception as error:
+        except Exception as error:  # a daemon that is not answered would stay off the air
             _log.exception("%s at %s is refused", block.name, block.daemon)
             responder.fail(error)
         else:

@@ -13,7 +13,7 @@ from ._alarms import LONGEST_S
 from ._callers import ITSELF
 from ._episodes import Acknowledgement
 from ._limits import SEVERITIES
-from ._locks import Owner
+from ._locks import Owner, text_of
 from ._values import is_number
 from .errors import BadValue, NoAnswer, UnknownKey, WrongType
 from .item import Item
@@ -27,8 +27,6 @@ __all__ = ["ALARM_ITEMS", "alarm_descriptions"]
 
 _log = logging.getLogger(__name__)
 
-MOST_TEXT = 500
-"""Characters that a reason may have."""
 MOST_KEYS = 10_000
 """Keys, or patterns, in one request."""
 
@@ -105,7 +103,7 @@ class _Command(Item):
             asking = self._daemon.name
         else:
             asking = str(Owner.of(request.caller, request.payload.extra)) or "somebody unknown"
-        given = _text(request.value, "who")
+        given = text_of(request.value, "who")
         return given if given == asking else f"{given} ({asking})" if given else asking
 
 
@@ -120,7 +118,7 @@ class AcknowledgeItem(_Command):
 
     def req_set(self, request: ItemRequest) -> None:
         """Acknowledge; on disk before anybody is told that it is done."""
-        by = Acknowledgement(time.time(), self.who(request), _text(request.value, "why"))
+        by = Acknowledgement(time.time(), self.who(request), text_of(request.value, "why"))
         self._alarms.acknowledge(request.value["key"], by)
 
 
@@ -139,7 +137,7 @@ class ShelveItem(_Command):
             return
         if until > now + LONGEST_S:
             raise BadValue(f"what is shelved has to come back within {LONGEST_S / 86400:g} days")
-        why = _text(fields, "why")
+        why = text_of(fields, "why")
         if not why:
             raise BadValue("who shelves something has to say why: others will want to know")
         ends = time.monotonic() + (until - now)
@@ -163,7 +161,7 @@ class LimitsItem(_Command):
             raise BadValue(f"nothing is to change: give {', '.join(FIELDS)}, or null for one")
         if given.get("tracks"):
             self._check_target(given["tracks"])
-        now, who, why = time.time(), self.who(request), _text(fields, "why")
+        now, who, why = time.time(), self.who(request), text_of(fields, "why")
         changes = {
             name: None if value is None else Setting(value, now, who, why)
             for name, value in given.items()
@@ -210,15 +208,6 @@ def _keys(given: Any, example: str) -> list[str]:
     if not 0 < len(keys) <= MOST_KEYS:
         raise BadValue(f"key must name 1 to {MOST_KEYS} items, not {len(keys)}")
     return keys
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    given = fields.get(name)
-    if given is None:
-        return ""
-    if not isinstance(given, str) or len(given) > MOST_TEXT:
-        raise BadValue(f"{name} must be a text of at most {MOST_TEXT} characters")
-    return " ".join(given.split())
 
 
 def _until(fields: Mapping[str, Any], now: float) -> float:

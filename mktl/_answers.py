@@ -163,7 +163,7 @@ class Answers:
         record.new = payload.value
         try:
             answer = self._carry_out_set(payload, arrived, caller, record)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is recorded, and the client's answer
             record.note(error)
             raise
         record.note()

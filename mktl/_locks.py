@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .daemon import Daemon
     from .requests import ItemRequest
 
-__all__ = ["LONGEST_S", "LockItem", "Locks", "matches"]
+__all__ = ["LONGEST_S", "LockItem", "Locks", "matches", "text_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -244,8 +244,8 @@ class LockItem(Item):
     def _check_new(self, fields: Mapping[str, Any], pattern: str, until: float) -> None:
         if until > time.time() + LONGEST_S + 1.0:
             raise BadValue(f"a lock has to end within {LONGEST_S / 86400:g} days")
-        _text(fields, "who")
-        if not _text(fields, "why"):
+        text_of(fields, "who")
+        if not text_of(fields, "why"):
             raise BadValue("a lock has to say why: others will want to know")
         if not any(matches(pattern, key) for key in self._keys()):
             close = nearest(pattern, self._keys())
@@ -258,10 +258,10 @@ class LockItem(Item):
                 "whose lock would this be? The request must say _user and _hostname, or be made "
                 "with an authorised key"
             )
-        who = _text(fields, "who") or str(asking)
+        who = text_of(fields, "who") or str(asking)
         if who != str(asking):  # whoever wants to ask needs the name that is given, too
             who = f"{who} ({asking})"
-        return Lock(keys, until, _text(fields, "why"), who, time.time(), asking)
+        return Lock(keys, until, text_of(fields, "why"), who, time.time(), asking)
 
     def _with(self, lock: Lock) -> list[Lock]:
         covered = [key for key in self._keys() if matches(lock.keys, key)]
@@ -306,14 +306,19 @@ def _until(fields: Mapping[str, Any]) -> float:
     raise BadValue("a lock has to end: say until (UNIX seconds) or for_s (seconds)")
 
 
-def _text(fields: Mapping[str, Any], name: str) -> str:
+def _cut(given: object, most: int) -> str:
+    return "" if given is None else str(given)[:most]
+
+
+def text_of(fields: Mapping[str, Any], name: str) -> str:
+    """Return the text *name* of a request, on one line; empty if it has none.
+
+    Raises:
+        BadValue: it is none, or too long.
+    """
     given = fields.get(name)
     if given is None:
         return ""
     if not isinstance(given, str) or len(given) > MOST_TEXT:
         raise BadValue(f"{name} must be a text of at most {MOST_TEXT} characters")
     return " ".join(given.split())
-
-
-def _cut(given: object, most: int) -> str:
-    return "" if given is None else str(given)[:most]

@@ -65,7 +65,7 @@ class Batches:
                 # One that is too large for the disk takes none of the others with it.
                 for each in batch:
                     self._write_alone(each)
-        except BaseException as error:
+        except BaseException as error:  # nobody who waits may be told that it is on disk
             for each in batch:
                 each.error = NotSaved(f"{each.key} could not be saved: {error!r}")
             raise

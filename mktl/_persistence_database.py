@@ -105,7 +105,7 @@ class Database:
             # Nothing else is wrong with what is asked there: the file is of another format.
             with _telling_damage(sqlite3.SQLITE_ERROR):
                 self._prepare()
-        except BaseException:
+        except BaseException:  # nobody else would close it
             self._connection.close()
             raise
         self._places = self._look()
@@ -184,7 +184,7 @@ class Database:
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # all or nothing, whatever has ended it
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise

@@ -71,7 +71,7 @@ def _open_to_the_end(path: Path, log: BinaryIO | None, expected: int, *, existed
     try:
         if database.last < expected:
             _recover_end(database, _content(log), expected, existed=existed)
-    except BaseException:
+    except BaseException:  # nobody else would close it
         database.close()
         raise
     return database

@@ -196,7 +196,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         Path(name).replace(path)
         _synchronise(path.parent)
-    except BaseException:
+    except BaseException:  # nobody else knows of the file
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise

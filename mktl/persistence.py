@@ -97,7 +97,7 @@ class PersistentValues:
         try:
             if not database.reference_imported:
                 self._import_reference(database)
-        except BaseException:
+        except BaseException:  # nobody else would close it
             database.close()
             raise
         return database

@@ -85,7 +85,7 @@ class LibraryPort(ABC):
             self._thread.start()
         try:
             self._do(lambda: self._open(deadline), deadline)
-        except BaseException:
+        except BaseException:  # what is half open is not left so
             self.close()
             raise
 
@@ -124,7 +124,7 @@ class LibraryPort(ABC):
             self._changed.notify_all()
         try:
             return self._await(call, until)
-        except BaseException:
+        except BaseException:  # KeyboardInterrupt, too: then the call still goes on
             if not call.done:  # interrupted: nobody waits for it any more
                 self._shut("the wait for the device was interrupted")
             raise

@@ -145,7 +145,7 @@ class VisaPort(LibraryPort):
         def opened() -> Any:
             try:
                 return rm.open_resource(self._name.text, open_timeout=left_ms)
-            except Exception as error:
+            except Exception as error:  # of whatever library: it is raised again
                 close_left_open(error)
                 raise
 

@@ -120,7 +120,7 @@ class Box:
     def __enter__(self) -> Self:
         try:
             self.start()
-        except BaseException:
+        except BaseException:  # what was started is not left running
             self.stop()
             raise
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ._arguments import Arguments
     from ._outcome import Outcome
 
-__all__ = ["Part", "find_parts"]
+__all__ = ["Part", "find_parts", "tell_each"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,34 @@ def find_parts(arguments: Arguments, outcome: Outcome) -> list[Part]:
         except MktlError as error:
             outcome.failed(f"{name}.{key}" if key else name, error)
     return parts
+
+
+def tell_each(
+    arguments: Arguments,
+    outcome: Outcome,
+    tell: Callable[[Part, Arguments], bool],
+    nothing: Callable[[str], MktlError],
+) -> None:
+    """Have each daemon told its part; one that fails holds up no other.
+
+    Args:
+        arguments: What was asked for.
+        outcome: What became of it.
+        tell: Does it, and returns whether there was anything to do.
+        nothing: Returns what to say of a request for which no daemon had anything to do.
+    """
+    tried: dict[str, bool] = {}
+    for part in find_parts(arguments, outcome):
+        subject = f"{part.store.name}.{part.pattern}"
+        try:
+            done = tell(part, arguments)
+        except MktlError as error:
+            outcome.failed(subject, error)
+            done = True  # it was told why not
+        tried[subject] = tried.get(subject, False) or done
+    for subject, done in tried.items():
+        if not done:
+            outcome.failed(subject, nothing(subject))
 
 
 def _parts(store: mktl.Store, pattern: str, outcome: Outcome) -> list[Part]:

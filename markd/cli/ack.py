@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mktl.errors import BadValue, MktlError
+from mktl.errors import BadValue
 
-from ._daemons import Part, find_parts
+from ._daemons import Part, tell_each
 from ._json import json_line
 from ._outcome import one_line
 from .alarms import local_time, means, rows_of
@@ -20,18 +20,9 @@ __all__ = ["run"]
 
 def run(arguments: Arguments, outcome: Outcome) -> None:
     """Acknowledge alarms: those that are there now, and no others."""
-    tried: dict[str, bool] = {}
-    for part in find_parts(arguments, outcome):
-        subject = f"{part.store.name}.{part.pattern}"
-        try:
-            done = _acknowledge(part, arguments)
-        except MktlError as error:
-            outcome.failed(subject, error)
-            done = True  # there was something
-        tried[subject] = tried.get(subject, False) or done
-    for subject, done in tried.items():
-        if not done:
-            outcome.failed(subject, BadValue("there is no alarm to acknowledge"))
+    tell_each(
+        arguments, outcome, _acknowledge, lambda _: BadValue("there is no alarm to acknowledge")
+    )
 
 
 def _acknowledge(part: Part, arguments: Arguments) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mktl.errors import BadValue, MktlError, NotSupported
 
-from ._daemons import Part, find_parts
+from ._daemons import Part, tell_each
 from ._durations import show_duration
 from ._json import json_line
 from ._outcome import UsageError, one_line
@@ -27,20 +27,13 @@ def run(arguments: Arguments, outcome: Outcome) -> None:
         raise UsageError(
             "for how long, and why? For example: mark shelve cryo.temp --for 2h --why 'new sensor'"
         )
-    shelve = _unshelve if arguments.end else _shelve
-    tried: dict[str, bool] = {}
-    for part in find_parts(arguments, outcome):
-        subject = f"{part.store.name}.{part.pattern}"
-        try:
-            done = shelve(part, arguments)
-        except MktlError as error:
-            outcome.failed(subject, error)
-            done = True  # it was told why not
-        tried[subject] = tried.get(subject, False) or done
-    for subject, done in tried.items():
-        if not done:
-            what = "is not shelved" if arguments.end else "has no limits to shelve"
-            outcome.failed(subject, BadValue(f"it {what}"))
+    what = "is not shelved" if arguments.end else "has no limits to shelve"
+    tell_each(
+        arguments,
+        outcome,
+        _unshelve if arguments.end else _shelve,
+        lambda _: BadValue(f"it {what}"),
+    )
 
 
 def _shelve(part: Part, arguments: Arguments) -> bool:

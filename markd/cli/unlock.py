@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mktl.errors import MktlError, UnknownKey
+from mktl.errors import UnknownKey
 
-from ._daemons import Part, find_parts
+from ._daemons import Part, tell_each
 from ._json import json_line
 from ._outcome import one_line
 from .lock import has, locks_of
@@ -20,20 +20,7 @@ __all__ = ["run"]
 
 def run(arguments: Arguments, outcome: Outcome) -> None:
     """End locks before their time."""
-    tried: dict[str, bool] = {}
-    for part in find_parts(arguments, outcome):
-        subject = f"{part.store.name}.{part.pattern}"
-        try:
-            ended = _unlock(part, arguments)
-        except MktlError as error:
-            outcome.failed(subject, error)
-            ended = True  # there was one
-        tried[subject] = tried.get(subject, False) or ended
-    for subject, ended in tried.items():
-        if not ended:
-            store = subject.partition(".")[0]
-            reason = f"there is no such lock: mark lock --list {store} shows those that there are"
-            outcome.failed(subject, UnknownKey(reason))
+    tell_each(arguments, outcome, _unlock, _no_lock)
 
 
 def _unlock(part: Part, arguments: Arguments) -> bool:
@@ -51,3 +38,8 @@ def _unlock(part: Part, arguments: Arguments) -> bool:
         else:
             print(one_line(f"Unlocked {part.store.name}.{keys} ({part.block.name})"), flush=True)
     return True
+
+
+def _no_lock(subject: str) -> UnknownKey:
+    store = subject.partition(".")[0]
+    return UnknownKey(f"there is no such lock: mark lock --list {store} shows those that there are")

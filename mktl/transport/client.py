@@ -16,8 +16,8 @@ from .. import config
 from ..errors import BadMessage, ConnectionLost, HandshakeFailed, NoAnswer, NotConnected
 from ..protocol.exchange import Exchange
 from ..protocol.message import NO_REP, Buffer, Response, encode_request
-from .context import connect, connect_again, make_socket
-from .monitor import FAILURES, FINAL, Monitor
+from .context import connect_again, make_socket
+from .monitor import FAILURES, FINAL, Monitor, connect_or_close
 from .reply import Reply, Waiter
 from .shared import SharedSocket, contents
 
@@ -67,12 +67,7 @@ class RequestClient:
         self._monitor = Monitor(
             socket, zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | FAILURES
         )
-        try:
-            connect(socket, host, port, server_key)
-        except BaseException:
-            self._monitor.close()
-            socket.close()
-            raise
+        connect_or_close(socket, self._monitor, host, port, server_key)
         self._socket = SharedSocket(socket, self._receive)
         self._socket.also_wait_for(self._monitor.fileno())
 

@@ -7,7 +7,9 @@ import threading
 
 import zmq
 
-__all__ = ["FAILURES", "FINAL", "Monitor", "failure_of"]
+from .context import connect
+
+__all__ = ["FAILURES", "FINAL", "Monitor", "connect_or_close", "failure_of"]
 
 FAILURES = int(
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -76,3 +78,15 @@ def failure_of(event: int, value: int) -> str:
     if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
         return "refused"
     return "mechanism" if value == _OTHER_MECHANISM else "broken"
+
+
+def connect_or_close(
+    socket: zmq.Socket[bytes], monitor: Monitor, host: str, port: int, server_key: bytes | None
+) -> None:
+    """Have *socket* connect: see :func:`mktl.transport.context.connect`; close both if it fails."""
+    try:
+        connect(socket, host, port, server_key)
+    except BaseException:  # nobody else would close them
+        monitor.close()
+        socket.close()
+        raise

@@ -91,7 +91,7 @@ class Publisher:
             if guard is not None:
                 guard.protect(socket)
             self.port = self.entrance.port = bind(socket)
-        except BaseException:
+        except BaseException:  # nobody else would close them
             self.entrance.close()
             socket.close()
             raise

@@ -18,8 +18,8 @@ import zmq
 from .._ratelimit import RateLimitedLog
 from ..errors import BadMessage, ConnectionLost
 from ..protocol.message import LOST_TOPIC, SYNC_TOPIC, Broadcast, Buffer
-from .context import connect, connect_again, make_socket
-from .monitor import FAILURES, FINAL, Monitor
+from .context import connect_again, make_socket
+from .monitor import FAILURES, FINAL, Monitor, connect_or_close
 from .shared import SharedSocket, Wakeup, contents
 
 __all__ = ["Listener", "Reader"]
@@ -96,12 +96,7 @@ class Listener:
         self._monitor = Monitor(
             socket, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILURES
         )
-        try:
-            connect(socket, host, port, server_key)
-        except BaseException:
-            self._monitor.close()
-            socket.close()
-            raise
+        connect_or_close(socket, self._monitor, host, port, server_key)
         self._socket = SharedSocket(
             socket,
             lambda frames: self._inbox.append(contents(frames)),

@@ -163,7 +163,7 @@ class Console:
         """Return how often *command* came."""
         return self.commands.count(command)
 
-    def sleep(self) -> None:
+    def fall_asleep(self) -> None:
         """End the stream, as if the power had failed for a moment."""
         with self._changed:
             self._left = 0

@@ -239,7 +239,7 @@ def test_a_stream_that_dries_up_is_no_value_and_begins_anew(net):
         temperatures = heard(station, "temperature.outside")["temperature.outside"]
         wait_until(lambda: temperatures)
         net.answers[b"LOOP"] = b"\x06"
-        net.sleep()
+        net.fall_asleep()
         wait_until(lambda: isinstance(temperatures[-1], InvalidReading))
         assert "no whole packet came for 3 s" in str(temperatures[-1])
         with pytest.raises(DeviceTimeout, match=r"no whole packet came for \d"):
@@ -312,7 +312,7 @@ def test_a_console_that_falls_silent_is_lost_and_found_again(net):
         temperatures = heard(station, "temperature.outside")["temperature.outside"]
         wait_until(lambda: temperatures)
         net.deaf_for = 1000
-        net.sleep()
+        net.fall_asleep()
         wait_until(lambda: station.status().state == "Down")
         assert "nothing was said for 0.4 s" in station.status().error
         net.deaf_for = 0
