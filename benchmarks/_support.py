@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,12 +22,15 @@ __all__ = [
     "Control",
     "Failed",
     "Markd",
+    "Result",
+    "at_most",
     "cpu_s",
     "environment_of_its_own",
     "markd",
     "python_process",
-    "result",
+    "rates",
     "simulator",
+    "times",
     "wait_until",
 ]
 
@@ -40,9 +44,63 @@ class Failed(Exception):
     """What was promised is not kept, or cannot be measured; the text says what has happened."""
 
 
-def result(ours: float, limit: float, goal: float) -> dict[str, float]:
-    """Return what ``run()`` returns for one thing that was measured."""
-    return {"ours": ours, "limit": limit, "ratio": limit / ours, "goal": goal}
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing that was measured, beside what limits it."""
+
+    ours: float
+    limit: float
+    ratio: float
+    """The higher, the better."""
+    goal: float
+    """What the ratio is to be at least."""
+    spread: tuple[float, float] | None = None
+    """The lowest and the highest ratio of the repetitions."""
+
+    @property
+    def met(self) -> bool:
+        """Whether the goal is met."""
+        return self.ratio >= self.goal
+
+    def to_json(self) -> dict[str, float]:
+        """Return what ``results.json`` has of it."""
+        return {"ours": self.ours, "limit": self.limit, "ratio": self.ratio, "goal": self.goal}
+
+
+def at_most(ours: float, limit: float) -> Result:
+    """Return the result for what must not be more than *limit*: seconds, threads, megabytes."""
+    return Result(ours, limit, limit / ours, 1.0)
+
+
+def rates(ours: Sequence[float], raw: Sequence[float], goal: float) -> Result:
+    """Compare how many a second, the more the better.
+
+    Args:
+        ours: One of each repetition.
+        raw: The same of the yardstick, measured right beside it.
+        goal: Which share of the yardstick is to be reached.
+    """
+    pairs = [one / other for one, other in zip(ours, raw, strict=True)]
+    return _compared(ours, raw, statistics.median(ours) / statistics.median(raw), pairs, goal)
+
+
+def times(ours: Sequence[float], raw: Sequence[float], most: float) -> Result:
+    """Compare how long something takes, the less the better.
+
+    Args:
+        ours: One of each repetition.
+        raw: The same of the yardstick, measured right beside it.
+        most: How many times as long as the yardstick it may take.
+    """
+    pairs = [other / one for one, other in zip(ours, raw, strict=True)]
+    return _compared(ours, raw, statistics.median(raw) / statistics.median(ours), pairs, 1 / most)
+
+
+def _compared(
+    ours: Sequence[float], raw: Sequence[float], ratio: float, pairs: list[float], goal: float
+) -> Result:
+    spread = min(pairs), max(pairs)
+    return Result(statistics.median(ours), statistics.median(raw), ratio, goal, spread)
 
 
 def environment_of_its_own(folder: Path) -> dict[str, str]:
@@ -149,7 +207,11 @@ def python_process(
     with (
         tempfile.TemporaryFile() as log,
         subprocess.Popen(
-            [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=log
+            [sys.executable, *command],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
         ) as process,
     ):
         try:

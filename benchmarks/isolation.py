@@ -20,9 +20,10 @@ from typing import Any
 from benchmarks._support import (
     Control,
     Failed,
+    Result,
+    at_most,
     environment_of_its_own,
     markd,
-    result,
     simulator,
 )
 from mktl.protocol.message import GET, SET, encode_json
@@ -76,7 +77,7 @@ class _Block:
 
 def run(
     *, short: bool = False, seconds: float = SECONDS, rounds: int = ROUNDS, together: int = 0
-) -> dict[str, dict[str, float]]:
+) -> dict[str, Result]:
     """Measure; *short*: as little as shows that it can be done.
 
     Args:
@@ -249,9 +250,7 @@ def _print_blocks(blocks: Sequence[tuple[str, _Block, _Block, _Block]]) -> None:
         )
 
 
-def _judged(
-    blocks: Sequence[tuple[str, _Block, _Block, _Block]], faults: str
-) -> dict[str, dict[str, float]]:
+def _judged(blocks: Sequence[tuple[str, _Block, _Block, _Block]], faults: str) -> dict[str, Result]:
     """Return the worst of each; print how much calm blocks differ, which is the machine's doing."""
     names = ("polls", "SETs, p50", "SETs, p99")
     worst = [
@@ -272,9 +271,7 @@ def _judged(
     )
     print(f"calm blocks differ by up to: {spread}")
     what = f"others, {faults}: "
-    return {
-        what + name: result(found, WITHIN, 1.0) for name, found in zip(names, worst, strict=True)
-    }
+    return {what + name: at_most(found, WITHIN) for name, found in zip(names, worst, strict=True)}
 
 
 def _file(folder: Path, plant: Control, twins: Mapping[str, Control]) -> Path:

@@ -20,9 +20,10 @@ from typing import Any
 
 from benchmarks._support import (
     Control,
+    Result,
+    at_most,
     environment_of_its_own,
     markd,
-    result,
     simulator,
     wait_until,
 )
@@ -77,7 +78,7 @@ _WATLOW = _Line(3.5 * _CHARACTER_S, 0.005, lambda shown: len(shown.split()))
 _JULABO = _Line(0.010, 0.0, lambda shown: len(shown.encode().decode("unicode_escape")), end=1)
 
 
-def run(*, short: bool = False) -> dict[str, dict[str, float]]:
+def run(*, short: bool = False) -> dict[str, Result]:
     """Measure; *short*: as little as shows that it can be done."""
     windows = [10] if short else [EXCHANGES] * WINDOWS
     with tempfile.TemporaryDirectory() as name:
@@ -85,7 +86,7 @@ def run(*, short: bool = False) -> dict[str, dict[str, float]]:
         return _modbus(folder, windows, 2 if short else SETS) | _text(folder, windows)
 
 
-def _modbus(folder: Path, windows: Sequence[int], sets: int) -> dict[str, dict[str, float]]:
+def _modbus(folder: Path, windows: Sequence[int], sets: int) -> dict[str, Result]:
     environment = environment_of_its_own(folder)
     units = ",".join(map(str, _UNITS))
     bus_at = ["watlow_f4", "--modbus-rtu", str(folder / "bus"), "--units", units]
@@ -100,12 +101,12 @@ def _modbus(folder: Path, windows: Sequence[int], sets: int) -> dict[str, dict[s
     longest_s = max(took_s for log in (*logs, *meanwhile) for took_s in _turns_s(log)) + own_s
     return {
         "Modbus RTU at 9600 baud, full: one exchange": _carried(_WATLOW, logs),
-        "SET on that bus, longest wait": result(max(waits_s), longest_s, 1.0),
-        "SET on that bus, median wait": result(statistics.median(waits_s), longest_s, 1.5),
+        "SET on that bus, longest wait": at_most(max(waits_s), longest_s),
+        "SET on that bus, median wait": at_most(statistics.median(waits_s), longest_s),
     }
 
 
-def _text(folder: Path, windows: Sequence[int]) -> dict[str, dict[str, float]]:
+def _text(folder: Path, windows: Sequence[int]) -> dict[str, Result]:
     environment = environment_of_its_own(folder)
     line_at = ["julabo", "--pty", str(folder / "line"), "--baud", "9600"]
     with (
@@ -165,7 +166,7 @@ def _log(control: Control, last: int) -> list[Exchange]:
     return exchanges
 
 
-def _carried(line: _Line, logs: Sequence[Sequence[Exchange]]) -> dict[str, float]:
+def _carried(line: _Line, logs: Sequence[Sequence[Exchange]]) -> Result:
     """Compare the time of an exchange with what the line allows, in the median window."""
     found = []
     for log in logs:
@@ -173,8 +174,8 @@ def _carried(line: _Line, logs: Sequence[Sequence[Exchange]]) -> dict[str, float
         allowed_s = line.needed_s(log) - line.asking_s(log[0]) - line.answering_s(log[-1])
         took_s = log[-1]["at_s"] - log[0]["at_s"]
         count = len(log) - 1
-        found.append(result(took_s / count, allowed_s / count / CARRIED, 0.95 / CARRIED))
-    return sorted(found, key=lambda one: one["ratio"])[len(found) // 2]
+        found.append(at_most(took_s / count, allowed_s / count / CARRIED))
+    return sorted(found, key=lambda one: one.ratio)[len(found) // 2]
 
 
 def _sets(control: Control, port: int, count: int) -> tuple[list[float], list[list[Exchange]]]:
