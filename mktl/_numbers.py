@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ._record import record
 from .errors import BadValue
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def parse_number(text: str) -> int | float:
     return number if match[1] is None or not match[1].isdigit() else int(stripped)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NumberFormat:
     """One printf-like conversion with literal text around it, such as ``%.3f``."""
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
+from typing import TYPE_CHECKING
+
+from ._log import Log
+
+if TYPE_CHECKING:
+    import logging
 
 __all__ = ["RateLimitedLog"]
 
@@ -12,7 +17,7 @@ __all__ = ["RateLimitedLog"]
 class RateLimitedLog:
     """Counts every event, logs the first, and then at most one in *interval_s* seconds."""
 
-    def __init__(self, log: logging.Logger, interval_s: float = 30.0) -> None:
+    def __init__(self, log: Log | logging.Logger, interval_s: float = 30.0) -> None:
         self._log = log
         self._interval_s = interval_s
         self._lock = threading.Lock()

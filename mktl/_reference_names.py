@@ -7,7 +7,7 @@ Performers are functions that take the place of these methods; handlers are call
 
 from __future__ import annotations
 
-import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .item import Item
 
 __all__ = ["ReferenceNames"]
-
-_log = logging.getLogger(__name__)
 
 
 class ReferenceNames:
@@ -88,5 +86,5 @@ class ReferenceNames:
     def payload_of(self: Item, value: Any, timestamp: float | None = None) -> Payload:  # type: ignore[misc]
         """Return the payload for *value*, made by an overridden ``to_payload`` if there is one."""
         if type(self).to_payload is ReferenceNames.to_payload:
-            return Payload(value, timestamp)
+            return Payload(value, time.time() if timestamp is None else timestamp)
         return self.to_payload(value, timestamp)

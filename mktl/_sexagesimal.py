@@ -6,10 +6,10 @@ As in :mod:`mktl._numbers`, the messages of errors are predicates.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._numbers import brief, parse_number
+from ._record import record
 from .errors import BadValue
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _MAX_TEXT = 60
 _PLAIN = str.maketrans({"\N{MINUS SIGN}": "-", "\N{PRIME}": "'", "\N{DOUBLE PRIME}": '"'})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Field:
     """One conversion of the format."""
 
@@ -43,7 +43,7 @@ class _Field:
         return (sign + digits).rjust(self.width)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SexagesimalFormat:
     """A format of two or three fields with colons between, such as ``%02d:%02d:%05.2f``."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ._record import field, record, replace
 from .errors import BadMessage
 from .protocol.message import encode_json
 from .protocol.names import fold, is_host
@@ -21,7 +21,7 @@ LAST_TIME = 1e12
 """UNIX seconds, long after anything that a clock can show."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Origin:
     """One entry of the provenance: who holds the block, or passed it on."""
 
@@ -86,7 +86,7 @@ def _time(value: object) -> float:
     raise BadMessage(f"the time of a block must be UNIX seconds, not {value!r:.80}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block:
     """The items of one daemon."""
 
@@ -190,7 +190,7 @@ def _sorted(value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Conflict:
     """Why two blocks cannot both be true."""
 

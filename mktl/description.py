@@ -6,9 +6,7 @@ unchanged. It says which values a SET may ask for, and turns values into text an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -16,6 +14,7 @@ from typing import Any, TypeVar
 from . import _fields, formats, units
 from ._fields import FieldReader, ItemType
 from ._numbers import brief
+from ._record import field, record
 from ._values import COERCE, VALIDATE, is_number, plain
 from .errors import BadUnits, BadValue, MktlError, UnknownKey, WrongType
 from .formats import Formatter, Names, SexagesimalFormat
@@ -28,10 +27,12 @@ _NUMBERS = ("numeric", "numeric array")
 _NAMED = ("boolean", "enumerated", "mask")
 _NO_NAMES = Names(MappingProxyType({}))
 _TRUTH_NAMES = {0: "False", 1: "True"}
+_LARGE = 1e300
+"""Numbers below this are finite, and floats can hold them."""
 _OPEN = (None, None)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Description:
     """What is known of an item beforehand. Make it with :meth:`from_json`."""
 
@@ -161,7 +162,7 @@ class Description:
         """
         if value is None:
             return None
-        if type(value) is float and self.type == "numeric" and math.isfinite(value):
+        if self.type == "numeric" and type(value) in (float, int) and -_LARGE < value < _LARGE:
             return value  # what most readings are
         if self.type != "bulk":
             value = plain(value)

@@ -6,13 +6,12 @@ A client looks for registries only when what it has cached does not do.
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import config
+from ._log import Log
 from .catalog import Block
 from .errors import (
     BadName,
@@ -52,7 +51,7 @@ CALL_WAIT_S = 0.5
 
 _MOST_WRONG_LINES = 3
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 def _cache(store: str) -> Path:
@@ -99,12 +98,12 @@ def forget(store: str, uuid: str) -> None:
         (_cache(store) / f"{uuid}.json").unlink()
 
 
-@dataclass
 class Answers:
     """What a number of peers answered."""
 
-    values: dict[Address, Any] = field(default_factory=dict)
-    failures: dict[Address, MktlError] = field(default_factory=dict)
+    def __init__(self, values: dict[Address, Any] | None = None) -> None:
+        self.values: dict[Address, Any] = {} if values is None else values
+        self.failures: dict[Address, MktlError] = {}
 
 
 def ask(

@@ -8,10 +8,10 @@ predicates, such as ``must be a number, not 'x'``: who knows the item's key puts
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ._numbers import NumberFormat, brief, parse_number, plain_text
+from ._record import record
 from ._sexagesimal import SexagesimalFormat
 from .errors import BadValue, UnknownKey
 
@@ -139,7 +139,7 @@ def _elements(chunk: str, read: Callable[[str], Any], *, follows: bool, ended: b
     return [read(word) for word in words]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Names:
     """The texts of an item's enumerators: those of its values, or of its bits."""
 

@@ -126,7 +126,11 @@ def parse(argv: list[str]) -> Arguments:
 
 
 def _make_parser() -> _Parser:
-    parser = _Parser("mark", add_help=False, allow_abbrev=False)
+    # Neither is ever shown. To make up a usage, and to find out how wide the terminal is, as is
+    # done for each option, takes longer than all the rest.
+    parser = _Parser(
+        "mark", usage="mark", formatter_class=_formatter, add_help=False, allow_abbrev=False
+    )
     add = parser.add_argument
     add("-h", "--help", action="store_true")
     add("--version", action="store_true")
@@ -155,6 +159,10 @@ def _make_parser() -> _Parser:
     add("--role", metavar="ROLE")
     add("requests", nargs="*")
     return parser
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.HelpFormatter(prog, width=80)
 
 
 def _seconds(text: str) -> float:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
-import msgspec
+from typing import Any, ClassVar
 
 from ..errors import BadMessage
+from . import _json
 
 __all__ = [
     "ACK",
     "GET",
     "LOST_TOPIC",
+    "MARK_TOPIC",
     "NO_ACK",
     "NO_REP",
     "REP",
@@ -50,6 +49,9 @@ one empty broadcast on it, when its earlier subscriptions on that connection are
 LOST_TOPIC = b"sync:lost."
 """Our own addition: after a daemon could not keep a broadcast for a subscriber that does not read,
 it broadcasts here, again and again, a ``lost`` that is another one after each such loss."""
+MARK_TOPIC = b"sync:mark:"
+"""Our own addition: a topic that begins so is not answered, but remembered for a moment: a GET that
+has it as its ``prime`` is told whether it has been subscribed to, and so all before it."""
 
 MOST_JSON = 64 * 1024 * 1024
 """Bytes of JSON that are worth parsing; arrays belong into the bulk frame."""
@@ -61,27 +63,13 @@ that is called deep down itself."""
 Buffer = bytes | memoryview
 
 
-def _plain(value: object) -> object:
-    """Turn a numpy scalar or array, or a set, into what JSON has."""
-    to_list = getattr(value, "tolist", None)
-    if callable(to_list):
-        return to_list()
-    if isinstance(value, (set, frozenset)):
-        return sorted(value)
-    raise TypeError(f"a {type(value).__name__} cannot be sent as JSON")
-
-
-_encoder = msgspec.json.Encoder(enc_hook=_plain)
-_decoder = msgspec.json.Decoder()
-
-
 def encode_json(value: object) -> bytes:
     """Return *value* as JSON. Floats that are not numbers travel as ``null``.
 
     Raises:
         TypeError: something in *value* has no form in JSON.
     """
-    return _encoder.encode(value)
+    return _json.encode(value)
 
 
 def decode_json(data: Buffer) -> dict[str, Any]:
@@ -95,22 +83,20 @@ def decode_json(data: Buffer) -> dict[str, Any]:
     if len(data) > MOST_JSON:
         raise BadMessage(f"a payload of {len(data)} bytes is too large: {MOST_JSON} at most")
     try:
-        payload = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        payload = _json.decode(data)
+    except _json.errors as error:
         payload = _decode_lenient(bytes(data), error)
     except RecursionError:
         raise BadMessage("the payload is nested too deeply") from None
     if not isinstance(payload, dict):
         raise BadMessage(f"the payload must be a JSON object, not {type(payload).__name__}")
-    if _may_be_deep(data) and _is_deep(payload):
+    if len(data) > 2 * MOST_DEPTH and _may_be_deep(data) and _is_deep(payload):
         raise BadMessage(f"the payload is nested too deeply: {MOST_DEPTH} levels at most")
     return payload
 
 
 def _may_be_deep(data: Buffer) -> bool:
     """Return whether it has to be looked at: most payloads have no room for so many brackets."""
-    if len(data) <= 2 * MOST_DEPTH:
-        return False
     return isinstance(data, memoryview) or data.count(b"[") + data.count(b"{") > MOST_DEPTH
 
 
@@ -150,21 +136,57 @@ def _decode_lenient(data: bytes, error: Exception) -> object:
     raise BadMessage(f"the payload is not JSON: {error}")
 
 
-@dataclass(slots=True)
-class Request:
-    """What a client asks."""
+class _Message:
+    """What messages have in common. No dataclasses: those are slow to import."""
 
-    id: bytes
-    """Chosen by the client; opaque."""
-    kind: bytes
-    """``GET`` or ``SET``."""
-    target: str
-    """A full key or a built-in, as it came."""
-    flags: int = 0
-    payload: dict[str, Any] = field(default_factory=dict)
-    bulk: Buffer | None = None
-    size: int = field(default=0, compare=False)
-    """Bytes that it came in."""
+    __slots__ = ()
+    _contents: ClassVar[tuple[str, ...]]
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self._contents)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._contents)
+        return f"{type(self).__name__}({shown})"
+
+
+class Request(_Message):
+    """What a client asks.
+
+    Attributes:
+        id: Chosen by the client; opaque.
+        kind: ``GET`` or ``SET``.
+        target: A full key or a built-in, as it came.
+        size: Bytes that it came in.
+        raw_target: The target as it came, to be sent back.
+    """
+
+    _contents = ("id", "kind", "target", "flags", "payload", "bulk")
+    __slots__ = (*_contents, "raw_target", "size")
+
+    def __init__(
+        self,
+        id_: bytes,
+        kind: bytes,
+        target: str,
+        flags: int = 0,
+        payload: dict[str, Any] | None = None,
+        bulk: Buffer | None = None,
+        size: int = 0,
+        raw_target: bytes = b"",
+    ) -> None:
+        self.id = id_
+        self.kind = kind
+        self.target = target
+        self.flags = flags
+        self.payload: dict[str, Any] = {} if payload is None else payload
+        self.bulk = bulk
+        self.size = size
+        self.raw_target = raw_target
 
     @property
     def wants_ack(self) -> bool:
@@ -188,39 +210,52 @@ class Request:
         if frames[0] != VERSION:
             shown = bytes(frames[0][:20])
             raise BadMessage(f"protocol version {shown!r} is not spoken here, only {VERSION!r}")
-        kind = bytes(frames[2][:20])
+        kind = frames[2]
         if kind not in (GET, SET):
-            raise BadMessage(f"request type {kind!r} is unknown; allowed are GET and SET")
+            shown = bytes(kind[:20])
+            raise BadMessage(f"request type {shown!r} is unknown; allowed are GET and SET")
         flags = frames[4]
         if len(flags) > 8:
             raise BadMessage(f"flags of {len(flags)} bytes are refused: 8 at most")
         return cls(
-            id=bytes(frames[1]),
-            kind=kind,
-            target=_text(frames[3], "target"),
-            flags=int.from_bytes(flags, "big"),
-            payload=decode_json(frames[5]),
-            bulk=frames[6] if len(frames) == 7 else None,
-            size=sum(map(len, frames)),
+            bytes(frames[1]),
+            bytes(kind),
+            _text(frames[3], "target"),
+            int.from_bytes(flags, "big") if flags else 0,
+            decode_json(frames[5]) if frames[5] else {},
+            frames[6] if len(frames) == 7 else None,
+            sum(map(len, frames)),
+            bytes(frames[3]),
         )
 
 
 def _text(frame: Buffer, what: str) -> str:
     try:
-        return bytes(frame).decode()
+        return str(frame, "utf-8")
     except UnicodeDecodeError:
         raise BadMessage(f"the {what} is not UTF-8 text: {bytes(frame[:40])!r}") from None
 
 
-@dataclass(slots=True)
-class Response:
-    """What a daemon answers: an acknowledgement or a reply."""
+class Response(_Message):
+    """What a daemon answers: an acknowledgement or a reply.
 
-    id: bytes
-    kind: bytes
-    """``ACK`` or ``REP``."""
-    payload: dict[str, Any] = field(default_factory=dict)
-    bulk: Buffer | None = None
+    Attributes:
+        kind: ``ACK`` or ``REP``.
+    """
+
+    _contents = __slots__ = ("id", "kind", "payload", "bulk")
+
+    def __init__(
+        self,
+        id_: bytes,
+        kind: bytes,
+        payload: dict[str, Any] | None = None,
+        bulk: Buffer | None = None,
+    ) -> None:
+        self.id = id_
+        self.kind = kind
+        self.payload: dict[str, Any] = {} if payload is None else payload
+        self.bulk = bulk
 
     @classmethod
     def decode(cls, frames: Sequence[Buffer]) -> Response:
@@ -233,23 +268,28 @@ class Response:
             raise BadMessage(f"a response has 6 or 7 frames, not {len(frames)}")
         if frames[0] != VERSION:
             raise BadMessage(f"protocol version {bytes(frames[0][:20])!r} is not spoken here")
-        kind = bytes(frames[2][:20])
+        kind = frames[2]
         if kind == ACK:
             return cls(bytes(frames[1]), ACK)
         if kind != REP:
-            raise BadMessage(f"response type {kind!r} is unknown")
+            raise BadMessage(f"response type {bytes(kind[:20])!r} is unknown")
         bulk = frames[6] if len(frames) == 7 else None
         return cls(bytes(frames[1]), REP, decode_json(frames[5]), bulk)
 
 
-@dataclass(slots=True)
-class Broadcast:
-    """A new value, for whoever subscribed."""
+class Broadcast(_Message):
+    """A new value, for whoever subscribed.
 
-    target: str
-    """Full key."""
-    payload: dict[str, Any]
-    bulk: Buffer | None = None
+    Attributes:
+        target: Full key.
+    """
+
+    _contents = __slots__ = ("target", "payload", "bulk")
+
+    def __init__(self, target: str, payload: dict[str, Any], bulk: Buffer | None = None) -> None:
+        self.target = target
+        self.payload = payload
+        self.bulk = bulk
 
     @classmethod
     def decode(cls, frames: Sequence[Buffer]) -> Broadcast:

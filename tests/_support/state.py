@@ -24,7 +24,10 @@ LIMITS = {
     name: getattr(resource, name) for name in ("RLIMIT_NOFILE", "RLIMIT_FSIZE", "RLIMIT_CORE")
 }
 # One for the life of the process, made when it is first needed.
-MADE_ONCE = {"mktl.transport.context": ("_context",)}
+MADE_ONCE = {
+    "mktl.transport.context": ("_context",),
+    "mktl.protocol._json": ("decode", "encode", "errors"),
+}
 FILLED_BY_PYTHON = ("__builtins__", "__warningregistry__")
 # Of pytest itself: which test runs.
 TOOL_VARIABLES = ("PYTEST_CURRENT_TEST", "COLUMNS", "LINES")

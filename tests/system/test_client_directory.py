@@ -9,13 +9,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import mktl
 from mktl import announcing, directory
+from mktl._record import replace
 from mktl.catalog import Block, Origin
 from mktl.store import Store
 from tests._support import free_tcp_port, wait_until

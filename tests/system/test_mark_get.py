@@ -35,6 +35,17 @@ def test_get_prints_values_in_the_forms_of_the_reference(daemon: Child) -> None:
     )
 
 
+def test_get_of_what_is_known_imports_nothing_that_takes_long(daemon: Child) -> None:
+    code = "import sys; from markd.cli import main; main(['get', 'cryo.setpoint']); "
+    code += "print(*sys.modules, file=sys.stderr)"
+    run_cli("-c", code)  # the first one learns where the daemon is
+    done = run_cli("-c", code)
+    assert done.stdout.startswith("cryo.setpoint: ")
+    imported = set(done.stderr.split())
+    assert "mktl._reading" in imported
+    assert not {"msgspec", "logging", "dataclasses", "inspect", "shutil"} & imported
+
+
 def test_get_converts_units_and_labels_only_what_it_converted(daemon: Child) -> None:
     run_cli("mark", "set", "cryo.setpoint=80")
     done = run_cli("mark", "get", "-u", "degC", "cryo.setpoint", "cryo.note")

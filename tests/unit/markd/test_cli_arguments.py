@@ -95,7 +95,11 @@ def test_help_imports_nothing_of_the_library() -> None:
 
 
 def test_get_imports_nothing_heavy() -> None:
-    found = _imported_by("import markd.cli.get, mktl._peer, mktl._remote, mktl.description")
+    found = _imported_by(
+        "import markd.cli.get, mktl._peer, mktl._remote, mktl.description; "
+        "from markd.cli._arguments import parse; parse(['get', 'cryo.temp'])"
+    )
     assert not {
         "numpy", "pint", "asyncio", "email", "importlib.metadata", "socket", "tempfile", "hashlib",
+        "msgspec", "logging", "dataclasses", "inspect", "shutil",
     } & found  # fmt: skip

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from mktl._record import replace
 from mktl.catalog import Block, Origin, find_conflicts, hash_items
 from tests._support.wire import from_recording, load, payload_of
 
