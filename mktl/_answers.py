@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._audit import SetRecord
+from ._at_once import AtOnce
+from ._audit_line import SetRecord
+from ._capabilities import answers_plainly, prioritised
 from ._doubts import reason_of
+from ._first_use import answering
 from ._ratelimit import RateLimitedLog
 from .errors import BadValue, Busy, DeviceError, MktlError, NotSupported
 from .payload import Payload
@@ -19,6 +22,7 @@ from .requests import ItemRequest, wants_refresh
 if TYPE_CHECKING:
     from ._authority import Authority
     from ._callers import Caller
+    from ._first_use import AnyResponder
     from ._service import Service
     from .transport.server import Responder
 
@@ -43,54 +47,72 @@ class Answers:
     def __init__(self, authority: Authority, service: Service) -> None:
         self._authority = authority
         self._service = service
-        self._flight: list[Responder] | None = None
+        self._plain = answers_plainly(authority.item)
+        self._flight: list[AnyResponder] | None = None
         self._flights = threading.Lock()
+        self._here: dict[str, AtOnce] = {}
         self._trouble = RateLimitedLog(_log)
 
-    def get(self, responder: Responder) -> None:
+    def get(self, asked: Responder) -> None:
         """Answer a GET: at once where no code of the item has to run."""
-        from .item import Item
-
         authority = self._authority
         item = authority.item
         if not authority.description.gettable:
             raise NotSupported(f"{item.key} is not a gettable item")
         if self._service.access.checks_reading:
-            self._service.check_get(item, responder.caller)
-        plain = type(item).req_get is Item.req_get
+            self._service.check_get(item, asked.caller)
+        responder = answering(asked, authority, self._service.publisher)
+        plain = self._plain
         refresh = wants_refresh(responder.request.payload) and authority.reads_hardware
         never = authority.payload.time is None and authority.reads_hardware
         if plain and not (refresh or never):
             responder.reply(*authority.payload.encode())
             return
-        responder.acknowledge()
         flight = [responder]
         if plain:
             with self._flights:
                 if self._flight is not None:
                     if len(self._flight) >= MOST_SHARING:
                         raise Busy(f"{item.key} is busy: too many wait for the same reading")
+                    responder.acknowledge()
                     self._flight.append(responder)
                     return
                 self._flight = flight
-        if not self._service.submit_get(
-            item, responder, lambda: self._carry_out_get(responder, flight)
-        ):
-            self._end_flight(flight)
 
-    def _carry_out_get(self, responder: Responder, flight: list[Responder]) -> None:
+        def carry_out() -> None:
+            self._carry_out_get(responder, flight)
+
+        here = self._at_once("get")
+        if here is None or not here.do(responder, carry_out):
+            responder.acknowledge()
+            timed = carry_out if here is None else here.timed(carry_out)
+            if not self._service.submit_get(item, responder, timed):
+                self._end_flight(flight)
+
+    def _at_once(self, kind: str) -> AtOnce | None:
+        """Return what does such requests where they were read; ``None`` if they may take long."""
+        item = self._authority.item
+        # A controller has turns, and a disk its own pace; and SETs that wait share a commit.
+        if item.controller is not None or (kind == "set" and self._authority.description.persist):
+            return None
+        here = self._here.get(kind)
+        if here is None:
+            here = self._here[kind] = AtOnce(self._service.lanes, self._service.lane(kind, item))
+        return here
+
+    def _carry_out_get(self, responder: AnyResponder, flight: list[AnyResponder]) -> None:
         """Run the item's code once, for all that wait for it."""
-        failure: Exception | None = None
+        failure: BaseException | None = None
         item = self._authority.item
         try:
             payload = Payload.from_wire(responder.request.payload, responder.request.bulk)
-            with self._authority.prioritised("refresh"):
+            with prioritised(item, "refresh"):
                 request = ItemRequest("GET", item.full_key, payload, caller=responder.caller)
                 answer = item.req_get(request)
             if not isinstance(answer, Payload):
                 answer = self._authority.payload
             encoded = answer.encode()
-        except Exception as error:  # whatever the author's code raises is the client's answer
+        except BaseException as error:  # whatever the author's code raises, even SystemExit
             failure = error
         self._end_flight(flight)
         for waiting in flight:
@@ -99,7 +121,7 @@ class Answers:
             else:
                 waiting.reply(*encoded)
 
-    def _end_flight(self, flight: list[Responder]) -> None:
+    def _end_flight(self, flight: list[AnyResponder]) -> None:
         """Let nobody else share what *flight* has found out."""
         with self._flights:
             if self._flight is flight:
@@ -111,26 +133,30 @@ class Answers:
         caller = responder.caller
         record = self._record(responder.request.payload, caller, arrived)
         try:
-            payload = self._admit(responder)
+            payload = self._admit(responder, caller)
             record.new = payload.value
         except MktlError as error:
             record.note(error, partial(responder.fail, error))
             return
-        responder.acknowledge()
 
-        def carry_out() -> None:
+        def carry_out(*, here: bool = False) -> None:
             try:
                 answer = self._carry_out_set(payload, arrived, caller, record)
                 reply = answer.encode() if isinstance(answer, Payload) else (_DONE, None)
-            except Exception as error:  # whatever the author's code raises is the client's answer
+            except BaseException as error:  # whatever the author's code raises, even SystemExit
                 self._note_failure(error)
-                record.note(error, partial(responder.fail, error))
+                record.note(error, partial(responder.fail, error), here=here)
             else:
-                record.note(None, partial(responder.reply, *reply))
+                record.note(None, partial(responder.reply, *reply), here=here)
 
+        at_once = self._at_once("set")
+        if at_once and at_once.do(responder, partial(carry_out, here=True), responder.end_batch):
+            return
+        responder.acknowledge()
         try:
             size = responder.request.size
-            self._service.submit_set(self._authority.item, carry_out, size)
+            timed = carry_out if at_once is None else at_once.timed(carry_out)
+            self._service.submit_set(self._authority.item, timed, size)
         except Busy as error:
             record.note(error, partial(responder.fail, error))
 
@@ -139,19 +165,19 @@ class Answers:
         log, full_key = self._service.audit, authority.item.full_key
         return SetRecord(log, full_key, authority.description, origin, caller, arrived)
 
-    def _admit(self, responder: Responder) -> Payload:
+    def _admit(self, responder: Responder, caller: Caller) -> Payload:
         """Return what the item is to be set to, or refuse it before anything is acknowledged."""
-        request, caller = responder.request, responder.caller
+        request = responder.request
         item = self._authority.item
         if not self._authority.description.settable:
             raise NotSupported(f"{item.key} is not a settable item")
-        if request.bulk is None and not request.payload.keys() & {"value", "shape"}:
+        if request.bulk is None and not ("value" in request.payload or "shape" in request.payload):
             raise BadValue(f"{item.key} is not set: the request has no value")
         self._service.check_set(item, caller)
         self._service.locks.check(item, caller, request.payload)
         return Payload.from_wire(request.payload, request.bulk)
 
-    def _note_failure(self, error: Exception) -> None:
+    def _note_failure(self, error: BaseException) -> None:
         if not isinstance(error, (MktlError, ValueError, TypeError, KeyError)):
             self._trouble.warning(
                 "a SET of %s failed: %s", self._authority.item.full_key, error, exc_info=error
@@ -163,7 +189,7 @@ class Answers:
         record.new = payload.value
         try:
             answer = self._carry_out_set(payload, arrived, caller, record)
-        except Exception as error:  # whatever it is, it is recorded, and the client's answer
+        except BaseException as error:  # whatever it is, it is recorded, and the client's answer
             record.note(error)
             raise
         record.note()
@@ -187,8 +213,7 @@ class Answers:
             _log.info("SET %s = %r from %s", item.full_key, shown, request.origin)
         record.outcome = "failed"
         try:
-            with authority.setting(), authority.prioritised("set"):
-                return self._set(request)
+            return authority.within_set(lambda: self._set(request))
         finally:
             with self._flights:
                 self._flight = None  # a reading that began before this must not answer later GETs

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import config, directory
+from ._log import Log
 from .errors import ConnectionLost, HandshakeFailed, MktlError, NoAnswer, NotConnected, UnknownKey
 from .payload import Payload
-from .protocol.message import GET, encode_json
+from .protocol.message import GET
 from .replies import read_reply
 from .transport.client import Reconnected, Reply, RequestClient
 from .trust import key_for
@@ -19,11 +19,11 @@ from .trust import key_for
 if TYPE_CHECKING:
     from .catalog import Block
 
-__all__ = ["GONE_S", "Asking", "is_from_another"]
+__all__ = ["GONE_S", "REFRESH", "Asking", "is_from_another", "is_ours"]
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
-REFRESH = encode_json({"refresh": True})
+REFRESH = b'{"refresh":true}'
 
 GONE_S = 0.25
 """How long to wait for a daemon that has just been waited for in vain."""
@@ -257,6 +257,16 @@ class Asking:
         """Go on at the address that *block* gives."""
         raise NotImplementedError
 
+    def check_presence(self) -> None:
+        """Ask what every daemon answers at once.
+
+        Raises:
+            MktlError: there is no answer.
+        """
+        patience_s = config.answer_timeout_s()
+        target = f"{self.block.store}._hash"
+        read_reply(self.request(GET, target, ack_timeout_s=patience_s), patience_s)
+
     def ask(self, full_key: str, *, refresh: bool, **options: Any) -> Reply:
         """Send a GET."""
         return self.request(GET, full_key, REFRESH if refresh else b"", **options)
@@ -269,6 +279,11 @@ class Asking:
             return read_reply(self.ask(full_key, refresh=refresh, **options), timeout_s)
         except ConnectionLost:
             return read_reply(self.ask(full_key, refresh=refresh, **options), timeout_s)
+
+
+def is_ours(block: Block) -> bool:
+    """Return whether a daemon is one of ours: it has an item that others do not have."""
+    return f"_{block.alias}audit" in block.items
 
 
 def is_from_another(error: MktlError) -> bool:

@@ -40,9 +40,11 @@ class LinesFile:
 
     def __init__(self, path: Path, most_bytes: int, most_files: int) -> None:
         self.path = path
+        self._name = str(path)
         self._most_bytes, self._most_files = most_bytes, most_files
         self._descriptor = -1
         self._size = 0
+        self._identity = (0, 0)
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Write *lines*, each with its end; they are with the operating system then.
@@ -79,15 +81,16 @@ class LinesFile:
 
     def _is_in_place(self) -> bool:
         try:
-            there = os.stat(self.path)  # noqa: PTH116 - for each line: at half the cost
+            there = os.stat(self._name)  # noqa: PTH116 - for each line: at half the cost
         except FileNotFoundError:
             return False
-        return os.path.samestat(there, os.fstat(self._descriptor))
+        return (there.st_ino, there.st_dev) == self._identity
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         self._descriptor = os.open(self.path, _FLAGS, 0o640)
-        self._size = os.fstat(self._descriptor).st_size
+        status = os.fstat(self._descriptor)
+        self._size, self._identity = status.st_size, (status.st_ino, status.st_dev)
         if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
             # The last line was torn, by a crash or a full disk: the next one must not suffer.
             self._size += os.write(self._descriptor, b"\n")

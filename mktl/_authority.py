@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from ._answers import Answers
 from ._callers import ITSELF
-from ._capabilities import confirmed, makes_payloads, reads_hardware, settled
+from ._capabilities import confirmed, makes_payloads, prioritised, reads_hardware, settled
 from ._doubts import Doubts, reason_of
+from ._first_use import OF_AN_EARLIER_RUN
 from ._limits import RAISED
 from ._local import LocalSet, completed, is_same, says_nothing_new
-from .controllers import TurnKind
 from .description import Description
 from .errors import LinkDown, NotSaved
 from .payload import Payload
@@ -83,6 +83,11 @@ class Authority:
         self._present = (payload, None)
 
     @property
+    def is_polled(self) -> bool:
+        """Whether it is read again and again."""
+        return self._poll is not None or self.block is not None
+
+    @property
     def reads_hardware(self) -> bool:
         """Whether the item has code that finds out its value."""
         return reads_hardware(self.item)
@@ -139,7 +144,10 @@ class Authority:
                 self._poll = None
             self.join_block(None)
             if period:
-                self._poll = self._service.scheduler.add(period, self.poll_once, self.lane)
+                alone = self.lane() is self.item and not self.item.polled_apart
+                self._poll = self._service.scheduler.add(
+                    period, self.poll_once, self.lane, alone=alone
+                )
 
     def join_block(self, block: BlockPoll | None) -> None:
         """Be polled with *block* from now on, and no other way."""
@@ -162,27 +170,27 @@ class Authority:
         payload = completed(payload, self.description)
         with self._publishing:
             payload.encode()  # what cannot be sent is found out before anything has changed
-            if self.sets_here:
+            if self._setting and self.sets_here:
                 self._changed = self._service.moment()
+            old = self._present[0]
             verdict = None if self.watch is None else self.watch.judge(payload)
             told = payload if verdict is None else verdict.told
-            if not repeat and says_nothing_new(told, self.payload):
+            if not repeat and says_nothing_new(told, old):
                 self._note_confirmed(payload, must_save)
                 if verdict is not None and self.watch is not None:
                     self.watch.accept(verdict)
                 return
             not_saved = self._save(payload, must_save)
-            doubted = self.payload
             if verdict is not None or payload.quality in RAISED:
                 self._tell_watched(payload, verdict, always=repeat or self.sets_here)
             else:
                 self._tell(payload)
-        self._doubts.log_end(doubted, payload)
+        self._doubts.log_end(old, payload)
         if not_saved is not None:
             raise not_saved
 
     def _tell(self, payload: Payload) -> None:
-        self.payload = payload
+        self._present = (payload, None)
         self._service.broadcast(self._topic, payload)
         self.item._callbacks.deliver(payload)
 
@@ -230,7 +238,7 @@ class Authority:
             self.item.req_poll()
             if self._reading_published != before:
                 return
-        self.publish(Payload(value), repeat=False, must_save=True)
+        self.publish(Payload(value, time.time()), repeat=False, must_save=True)
 
     def _save(self, payload: Payload, must_save: bool) -> NotSaved | None:
         if not self.description.persist or payload.quality == "invalid":
@@ -261,7 +269,7 @@ class Authority:
                     return
             except NotSaved:
                 raise  # the value itself is true, and known
-            except Exception as error:  # whatever the author's code raises, the value is in doubt
+            except BaseException as error:  # whatever the author's code raises: it is in doubt
                 self.doubt_reading(reading, error)
                 raise
 
@@ -320,13 +328,13 @@ class Authority:
         """Whether this thread carries out a SET of the item."""
         return threading.get_ident() in self._setting
 
-    @contextmanager
-    def setting(self) -> Iterator[None]:
-        """Carry out a SET of the item on this thread."""
+    def within_set(self, work: Callable[[], Any]) -> Any:
+        """Do *work*, which carries out a SET of the item, on this thread."""
         thread, within = threading.get_ident(), self.sets_here
         self._setting.add(thread)
         try:
-            yield
+            with prioritised(self.item, "set"):
+                return work()
         finally:
             if not within:
                 self._setting.discard(thread)
@@ -366,9 +374,7 @@ class Authority:
         if payload.time is None:
             payload = payload.having(time=time.time())
         if self.reads_hardware:
-            payload = payload.having(
-                quality="invalid", reason="of an earlier run: the hardware was not read yet"
-            )
+            payload = payload.having(quality="invalid", reason=OF_AN_EARLIER_RUN)
         self.payload = payload
 
     def replace(self, doubted: Payload, payload: Payload, *, saved: bool) -> None:
@@ -380,7 +386,7 @@ class Authority:
 
     def poll_once(self) -> None:
         """Do what is due when the item is polled."""
-        with self.prioritised("poll"):
+        with prioritised(self.item, "poll"):
             self.find_out()
 
     def find_out(self) -> None:
@@ -389,11 +395,5 @@ class Authority:
             self.item.req_poll()
         except NotSaved as error:
             self._service.unsaved.warning("%s", error)
-        except Exception as error:  # again, for an overridden req_poll, which tells nobody
+        except BaseException as error:  # again, for an overridden req_poll, which tells nobody
             self.doubt(error)
-
-    def prioritised(self, kind: TurnKind) -> AbstractContextManager[None]:
-        """Return a context in which this thread speaks to the controller with that priority."""
-        controller = self.item.controller
-        prioritised = getattr(controller, "prioritised", None)
-        return nullcontext() if prioritised is None else prioritised(kind)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ._capabilities import prioritised
 from .errors import BadValue, NotSaved
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class BlockPoll:
     def run(self) -> None:
         """Read once, and publish what came of it for each item."""
         first = self._authorities[0]
-        with first.prioritised("poll"):
+        with prioritised(first.item, "poll"):
             reading = self._service.moment()
             found = self._ask()
             outdated = []

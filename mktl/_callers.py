@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["EVERYBODY", "ITSELF", "NOBODY_KNOWN", "Caller"]
 
@@ -10,8 +10,7 @@ EVERYBODY = "set"
 """The role of all callers where nothing was said about access: they may do everything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks, as far as the connection itself tells: what the request says is another matter."""
 
     name: str = ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ._reference_names import ReferenceNames
@@ -11,23 +13,43 @@ from .description import Description
 from .payload import Payload
 
 if TYPE_CHECKING:
+    from .controllers import TurnKind
     from .item import Item
 
-__all__ = ["confirmed", "makes_payloads", "reads_hardware", "settled", "writes_hardware"]
+__all__ = [
+    "answers_plainly",
+    "confirmed",
+    "makes_payloads",
+    "prioritised",
+    "reads_hardware",
+    "settled",
+    "writes_hardware",
+]
 
 _log = logging.getLogger(__name__)
 
 
 def reads_hardware(item: Item) -> bool:
     """Return whether *item* has code that finds out its value."""
+    kind: Any = type(item)
+    return _class_reads(kind) or item._get_performer is not None
+
+
+@functools.cache
+def _class_reads(kind: type[Any]) -> bool:
     from .item import Item
 
-    kind = type(item)
-    return (
+    return bool(
         kind.req_refresh is not Item.req_refresh
         or kind.perform_get is not ReferenceNames.perform_get
-        or item._get_performer is not None
     )
+
+
+def answers_plainly(item: Item) -> bool:
+    """Return whether *item* leaves it to its daemon how a GET is answered."""
+    from .item import Item
+
+    return type(item).req_get is Item.req_get
 
 
 def writes_hardware(item: Item) -> bool:
@@ -61,7 +83,7 @@ def confirmed(value: Any, item: Item) -> Payload:
 
 def settled(description: Description, item: Item) -> Description:
     """Return *description*, or one that does not promise what *item* cannot do."""
-    if not reads_hardware(item) or writes_hardware(item):
+    if not description.settable or not reads_hardware(item) or writes_hardware(item):
         return description
     fields = description.to_json()
     if fields.setdefault("settable", False):
@@ -71,3 +93,9 @@ def settled(description: Description, item: Item) -> Description:
         )
         fields["settable"] = False
     return Description.from_json(item.key, fields)
+
+
+def prioritised(item: Item, kind: TurnKind) -> AbstractContextManager[None]:
+    """Return a context in which this thread speaks to the item's controller with that priority."""
+    set_priority = getattr(item.controller, "prioritised", None)
+    return nullcontext() if set_priority is None else set_priority(kind)

@@ -62,10 +62,11 @@ def completed(payload: Payload, description: Description) -> Payload:
     """Return *payload* with its value in the item's type, a time, and honest quality."""
     value = payload.value
     changes: dict[str, Any] = {}
-    if isinstance(value, float) and not math.isfinite(value):
-        changes.update(quality="invalid", reason=f"{value} is not a number")
-        value = None
-    if bulk.is_array(value):
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            changes.update(quality="invalid", reason=f"{value} is not a number")
+            value = None
+    elif bulk.is_array(value):
         value = snapshot(value)
     coerced = description.coerce(value)
     if coerced is not payload.value:
@@ -81,12 +82,12 @@ class LocalSet:
     def __init__(self, full_key: str) -> None:
         self._full_key = full_key
         self._done = threading.Event()
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     def run(self, work: Callable[[], Any]) -> None:
         try:
             work()
-        except Exception as error:  # raised again where it is waited for
+        except BaseException as error:  # raised again where it is waited for
             self._error = error
         finally:
             self._done.set()

@@ -129,6 +129,8 @@ class Locks:
     def __init__(self, store: str) -> None:
         self._store = store
         self._locks: tuple[Lock, ...] = ()
+        # Found out once for each item that is set, as each SET asks.
+        self._of_item: dict[str, tuple[Lock, ...]] = {}
 
     @property
     def present(self) -> tuple[Lock, ...]:
@@ -139,6 +141,7 @@ class Locks:
     def replace(self, locks: Iterable[Lock]) -> bool:
         """Have *locks*, and no others; return whether there are any."""
         self._locks = tuple(locks)
+        self._of_item = {}
         return bool(self._locks)
 
     def check(self, item: Item, caller: Caller, origin: Mapping[str, Any]) -> None:
@@ -151,12 +154,21 @@ class Locks:
         """
         if not self._locks or caller is ITSELF or item.urgent or isinstance(item, LockItem):
             return
+        locks, now = self._locks_of(item.key), time.time()
         asking: Owner | None = None
-        for lock in self.present:
-            if matches(lock.keys, item.key):
+        for lock in locks:
+            if lock.until > now:
                 asking = asking or Owner.of(caller, origin)
                 if lock.owner != asking or not asking.known:
                     raise Locked(self._refusal(item.key, lock))
+
+    def _locks_of(self, key: str) -> tuple[Lock, ...]:
+        # Both taken first: what is found out of old locks must not be noted with new ones.
+        found_of, locks = self._of_item, self._locks
+        known = found_of.get(key)
+        if known is None:
+            known = found_of[key] = tuple(lock for lock in locks if matches(lock.keys, key))
+        return known
 
     def _refusal(self, key: str, lock: Lock) -> str:
         return (

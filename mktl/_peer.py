@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from . import config
-from ._asking import Asking
+from ._asking import Asking, is_ours
 from ._heartbeat import Finding, Heartbeat
+from ._log import Log
 from ._ratelimit import RateLimitedLog
+from ._reading import present_values
 from .errors import Busy, ConnectionLost, MktlError, NoAnswer
 from .payload import Payload
-from .protocol.message import GET, Broadcast, topic
+from .protocol.message import Broadcast, topic
 from .protocol.names import join
-from .replies import read_or_error, read_reply
 from .trust import key_for
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Peer"]
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 _trouble = RateLimitedLog(_log)
 
 SETTLE_S = 0.25
@@ -56,7 +56,8 @@ class Peer(Asking):
         self._subscribing = threading.RLock()
         self._connected = threading.Event()
         self._broken = False
-        self._confirms: bool | None = None
+        self.confirms: bool | None = is_ours(block) or None
+        """Whether it confirms subscriptions, as ours do; ``None`` until that is known."""
         self._confirmed_late = False
         # What is set when all that is subscribed on this connection is in force; None if that has
         # not been asked for yet.
@@ -80,8 +81,7 @@ class Peer(Asking):
             self._disconnect(block)
             if self._subscribed:
                 listener = self._broadcasts()
-                for full_key in self._subscribed:
-                    listener.subscribe(topic(full_key))
+                listener.subscribe_all(map(topic, self._subscribed))
                 self._watch_clock(listener)
 
     # Broadcasts.
@@ -104,48 +104,63 @@ class Peer(Asking):
         return self._heartbeat.reason(Finding.BROKEN, self.block.name)
 
     def subscribe(self, remotes: Iterable[Remote]) -> None:
-        """Have broadcasts of *remotes* delivered; return when their subscriptions are in force.
+        """Subscribe to *remotes*, and return when that is in force, or :attr:`live` is false."""
+        if self.begin(remotes):
+            self.confirm()
 
-        It also returns when there is no connection for broadcasts; then :attr:`live` is false.
-        """
-        listener = self._subscribe(remotes)
-        if listener is not None and not self._confirm(listener):
+    def begin(self, remotes: Iterable[Remote]) -> bool:
+        """Subscribe to *remotes*; return whether that has to be followed by :meth:`confirm`."""
+        with self._subscribing:
+            new = [remote for remote in remotes if remote.full_key not in self._subscribed]
+            if not new:
+                return False
+            listener = self._broadcasts()
+            listener.subscribe_all(topic(remote.full_key) for remote in new)
+            self._subscribed.update({remote.full_key: remote for remote in new})
+            self._watch_clock(listener)
+            self._proof = None
+            return True
+
+    def confirm(self) -> None:
+        """Return when all that was subscribed is in force, or when there is no telling."""
+        with self._lock:
+            listener = self._listener
+        if listener is None or not self._confirm(listener):
             self._gap = object()
             if self._connected.is_set():
                 self._start_to_catch_up()
+
+    def subscribe_marked(self, remote: Remote) -> bytes | None:
+        """Subscribe to *remote*; return a mark by which the daemon can tell that, if it can."""
+        if not (self.confirms and self._connected.is_set()):
+            return None
+        with self._subscribing:
+            if remote.full_key in self._subscribed:
+                return None
+            mark = self._broadcasts().subscribe_marked(topic(remote.full_key))
+            self._subscribed[remote.full_key] = remote
+            self._proof = None
+            return mark
 
     def adopt(self, remotes: Iterable[Remote]) -> None:
         """Go on with *remotes*, which were subscribed at another daemon; return at once.
 
         Their callbacks hear of them when this daemon has answered.
         """
-        self._subscribe(remotes)
+        self.begin(remotes)
         for remote in remotes:
             remote.attach(self)
         self._note_lost()
 
-    def _subscribe(self, remotes: Iterable[Remote]) -> Listener | None:
-        with self._subscribing:
-            new = [remote for remote in remotes if remote.full_key not in self._subscribed]
-            if not new:
-                return None
-            listener = self._broadcasts()
-            for remote in new:
-                listener.subscribe(topic(remote.full_key))
-            # A new table each time: others go through the one that they have found.
-            self._subscribed = {**self._subscribed, **{one.full_key: one for one in new}}
-            self._watch_clock(listener)
-            self._proof = None
-            return listener
-
     def release(self, remote: Remote) -> None:
         """Deliver nothing to *remote* any more, as another daemon keeps it true."""
         with self._subscribing:
-            rest = {key: one for key, one in self._subscribed.items() if one is not remote}
-            self._subscribed = rest
+            if self._subscribed.get(remote.full_key) is remote:
+                del self._subscribed[remote.full_key]
 
     def subscribed(self) -> list[Remote]:
         """Return what is subscribed here."""
+        # In one step: others may subscribe to more meanwhile.
         return list(self._subscribed.values())
 
     def _watch_clock(self, listener: Listener) -> None:
@@ -164,21 +179,27 @@ class Peer(Asking):
                 proof = self._proof
                 if proof is None:
                     proof = self._proof = listener.confirm()
-            if not proof.wait(SETTLE_OF_OTHERS_S if self._confirms is False else SETTLE_S):
+            if not proof.wait(self._settle_s()):
                 self._confirmed_late = True
                 if not proof.is_set():
-                    if self._confirms:
+                    if self.confirms:
                         return False  # it will, some time
-                    self._confirms = False
+                    self.confirms = False
         except ConnectionLost:  # closed meanwhile: the next connection begins from the start
             return False
         return self._connected.is_set()
+
+    def _settle_s(self) -> float:
+        if self.confirms is None:
+            return SETTLE_S
+        # One that does will do so, even if it has much to do.
+        return 4 * SETTLE_S if self.confirms else SETTLE_OF_OTHERS_S
 
     def _note_confirmed(self, by_itself: bool) -> None:
         """On the reader's thread: subscriptions are in force, perhaps later than was thought."""
         self._heartbeat.heard = True
         if by_itself:
-            self._confirms = True
+            self.confirms = True
         if self._confirmed_late:
             self._confirmed_late = False
             self._note_lost()
@@ -222,8 +243,8 @@ class Peer(Asking):
 
     def _note_connection(self, up: bool) -> None:
         """On the reader's thread: after a break, have somebody else find out what was missed."""
+        self._proof = None
         if not up:
-            self._proof = None
             self._gap = object()
             self._broken = True
             with self._lock:
@@ -232,7 +253,6 @@ class Peer(Asking):
             if search:
                 self._process.lanes().submit(("search", self), self._search_while_gone)
             return
-        self._proof = None
         self._heartbeat.begin()
         self._heartbeat.heard = True
         self._broken = False
@@ -258,10 +278,8 @@ class Peer(Asking):
 
     def _ask_whether_it_is_there(self) -> None:
         """Ask a daemon that is silent, and does not broadcast its clock."""
-        patience_s = config.answer_timeout_s()
         try:
-            target = f"{self.block.store}._hash"
-            read_reply(self.request(GET, target, ack_timeout_s=patience_s), patience_s)
+            self.check_presence()
         except MktlError as error:
             _log.debug("%s is silent: %s", self.block.name, error)
             self._heartbeat.unanswered = True
@@ -274,7 +292,7 @@ class Peer(Asking):
         with self._judging:
             self._gap = object()
             self._lost = reason
-            for remote in self._subscribed.values():
+            for remote in self.subscribed():
                 remote.note_gone(reason)
 
     def _search_while_gone(self) -> None:
@@ -307,7 +325,7 @@ class Peer(Asking):
             self.later(self._catch_up)
 
     def later(self, job: Callable[[], object]) -> None:
-        """Do what may take long on another thread, after all that was given here earlier."""
+        """Do what may take long on another thread, after all that was given earlier."""
         self._process.lanes().submit(self, job)
 
     def _catch_up(self) -> None:
@@ -341,15 +359,7 @@ class Peer(Asking):
 
     def _read_all(self, gap: object) -> bool:
         """Ask for all values; return whether what was missed in *gap* is known then."""
-        remotes = list(self._subscribed.values())
-        asked = [
-            (remote, remote.received, self.request(GET, remote.full_key)) for remote in remotes
-        ]
-        patience_s = config.answer_timeout_s()
-        answers = [
-            (remote, received, read_or_error(reply, patience_s))
-            for remote, received, reply in asked
-        ]
+        answers = present_values(self, self.subscribed())
         busy = False
         with self._judging:
             known = self._connected.is_set() and gap is self._gap

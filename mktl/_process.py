@@ -10,7 +10,7 @@ from .lanes import Lanes
 
 if TYPE_CHECKING:
     from .store import Store
-    from .transport.subscriber import Reader
+    from .transport.reader import Reader
 
 __all__ = ["Process", "close", "current"]
 
@@ -36,7 +36,7 @@ class Process:
 
     def reader(self) -> Reader:
         """Return the thread that reads broadcasts."""
-        from .transport.subscriber import Reader
+        from .transport.reader import Reader
 
         with self.lock:
             if self._reader is None:

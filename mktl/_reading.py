@@ -7,18 +7,21 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ._asking import is_from_another
+from . import config
+from ._asking import REFRESH, is_from_another
 from .errors import MktlError, NotConnected
+from .protocol.message import GET
 from .protocol.names import fold, join
-from .replies import read_reply
+from .replies import read_or_error, read_reply
 
 if TYPE_CHECKING:
     from ._peer import Peer
+    from ._remote import Remote
     from .payload import Payload
     from .store import Store
     from .transport.client import Reply
 
-__all__ = ["read"]
+__all__ = ["Results", "ask", "connect_all", "present_values", "read"]
 
 Results = dict[str, "Payload | MktlError"]
 
@@ -26,7 +29,8 @@ Results = dict[str, "Payload | MktlError"]
 def read(store: Store, keys: Iterable[str], *, refresh: bool, timeout: float | None) -> Results:
     """Do what :meth:`mktl.Store.read` promises."""
     wanted = list(dict.fromkeys(fold(given, "key") for given in keys))
-    _connect_all(store, wanted)
+    if len(wanted) > 1:
+        connect_all(store, wanted)
     found, asked = _read(store, wanted, refresh, timeout)
     # Another daemon may have answered: then it is found out who holds what, and asked once more.
     lost = [key for key, result in found.items() if _may_be_from_another(result) and key in asked]
@@ -56,7 +60,8 @@ def _read(
                 results[key] = source.get(refresh=refresh, timeout=timeout)
                 continue
             peer = store._peer(key)
-            replies[key] = _ask(peer, join(store.name, key), refresh, absent)
+            fields = REFRESH if refresh else b""
+            replies[key] = ask(peer, join(store.name, key), fields, absent)
             asked[key] = peer
         except MktlError as error:
             results[key] = error
@@ -68,19 +73,40 @@ def _read(
     return results, asked
 
 
-def _ask(peer: Peer, full_key: str, refresh: bool, absent: set[Peer]) -> Reply:
-    """Send a GET; *absent* are daemons that need not be waited for once more."""
+def ask(peer: Peer, full_key: str, fields: bytes, absent: set[Peer]) -> Reply:
+    """Send a GET with *fields*; *absent* are daemons that need not be waited for once more."""
     if peer in absent:
         raise NotConnected(f"{full_key}: no connection to {peer.block.name} either")
     try:
-        return peer.ask(full_key, refresh=refresh)
+        return peer.request(GET, full_key, fields)
     except NotConnected:
         absent.add(peer)
         raise
 
 
-def _connect_all(store: Store, keys: list[str]) -> None:
+def present_values(
+    peer: Peer, remotes: list[Remote]
+) -> list[tuple[Remote, int, Payload | MktlError | None]]:
+    """Ask for the values of *remotes*, all at once.
+
+    Returns:
+        For each how many broadcasts had come when it was asked for, and what was answered; ``None``
+        if it cannot be read.
+
+    Raises:
+        NoAnswer, ConnectionLost: nothing is answered about any of them.
+    """
+    asked = [(remote, remote.received, peer.request(GET, remote.full_key)) for remote in remotes]
+    patience_s = config.answer_timeout_s()
+    return [
+        (remote, received, read_or_error(reply, patience_s)) for remote, received, reply in asked
+    ]
+
+
+def connect_all(store: Store, keys: list[str]) -> None:
     """Get to know the daemons of *keys* at the same time: one that is gone takes a while."""
+    if store.daemon is not None and all(map(store.daemon.holds, keys)):
+        return
     with contextlib.suppress(MktlError):  # told for each key, later
         store._load()
     uuids = {store._holders.get(key) for key in keys} - store._peers.keys() - {None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,10 @@ from . import config
 from ._asking import GONE_S, is_from_another
 from ._local import says_nothing_new
 from ._peer import Peer
+from ._priming import first_value
 from ._remote_set import RemoteSet
 from .callbacks import Callback, Callbacks
-from .errors import ConnectionLost, MktlError, NotConnected, NotSupported
+from .errors import ConnectionLost, MktlError, NotSupported
 from .payload import Payload
 from .protocol import bulk as bulk_codec
 from .protocol.message import NO_ACK, NO_REP, SET
@@ -141,25 +141,39 @@ class Remote:
         with self._subscribing:
             if self._subscribed_at is peer:  # somebody else was faster
                 return
-            peer.subscribe([self])
             received = self.received
-            patience_s = config.answer_timeout_s()
             try:
-                payload = peer.get(self.full_key, refresh=True, timeout_s=patience_s)
+                payload = first_value(peer, self)
             except NotSupported:
                 return  # it can be set but not read: broadcasts, if any, are all there is
-            except (NotConnected, ConnectionLost):
-                raise
-            except MktlError:
-                # The hardware does not answer, or not soon: then what was last known, and how bad
-                # it is. What comes later comes as a broadcast.
-                payload = peer.get(self.full_key, refresh=False, timeout_s=patience_s)
-            if self._subscribed_at is None and self._unknown is None:
-                self._take(payload, received, told=True)
-            else:
-                self.receive_present(payload, received, known=peer.lost is None)
-            # Not before: what was only asked for, or of another daemon, nobody keeps true.
-            self._move_to(peer)
+            self.take_first(payload, received, peer)
+        self._note_lost(peer)
+
+    def begin_subscribing(self, peer: Peer) -> bool:
+        """Return whether the caller is to subscribe; :meth:`end_subscribing` has to follow then."""
+        if self._subscribed_at is peer or not self._subscribing.acquire(blocking=False):
+            return False
+        if self._subscribed_at is not peer:
+            return True
+        self._subscribing.release()
+        return False
+
+    def end_subscribing(self, peer: Peer) -> None:
+        """Let others subscribe, after :meth:`begin_subscribing`."""
+        self._subscribing.release()
+        if self._subscribed_at is peer:
+            self._note_lost(peer)
+
+    def take_first(self, payload: Payload, received: int, peer: Peer) -> None:
+        """Take the value that *peer* gave when it was subscribed to, and rely on it from now on."""
+        if self._subscribed_at is None and self._unknown is None:
+            self._take(payload, received, told=True)
+        else:
+            self.receive_present(payload, received, known=peer.lost is None)
+        # Not before: what was only asked for, or of another daemon, nobody keeps true.
+        self._move_to(peer)
+
+    def _note_lost(self, peer: Peer) -> None:
         if peer.lost is not None:
             self.note_gone(peer.lost)
 
@@ -311,8 +325,8 @@ class Remote:
             value = np.frombuffer(value, np.uint8) if is_bytes else np.asarray(value)
         elif bulk_codec.is_array(value):
             value = value.tolist()
-        extra = origin_fields() if reply else {}
-        fields, data = Payload(value, time.time(), **extra).encode()
+        origin = origin_fields() if reply else {}
+        fields, data = Payload.of_set(value, origin)
         flags = 0 if reply else NO_ACK | NO_REP
 
         def send(peer: Peer) -> Reply:

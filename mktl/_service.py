@@ -27,6 +27,7 @@ from .scheduler import Scheduler
 
 if TYPE_CHECKING:
     from ._callers import Caller
+    from ._first_use import AnyResponder
     from ._protection import Protection
     from .catalog import Block
     from .item import Item
@@ -58,10 +59,11 @@ class Service:
 
     def __init__(self, store: str, name: str, block: Callable[[], Block]) -> None:
         self.store = store
+        self._prefix = f"{store}."
         self.name = name
         self.authorities: dict[str, Authority] = {}
         self.lanes = Lanes(name)
-        self.scheduler = Scheduler(self.lanes, name)
+        self.scheduler = Scheduler(self.lanes, name, self.together)
         self.publisher: Publisher | None = None
         self.persistent: PersistentValues | None = None
         self.access = Access()
@@ -105,9 +107,16 @@ class Service:
             raise NotSaved(f"{key} cannot be saved: the daemon has not opened its database")
         self.persistent.save(key, payload)
 
-    def submit_get(self, item: Item, responder: Responder, job: Callable[[], None]) -> bool:
+    def submit_get(self, item: Item, responder: AnyResponder, job: Callable[[], None]) -> bool:
         """Have *job* answer *responder*, after all earlier refreshes of *item*."""
-        return self._submit_answer("get", item, ("get", item), responder, job)
+        return self._submit_answer("get", item, self.lane("get", item), responder, job)
+
+    @staticmethod
+    def lane(kind: str, item: Item) -> Hashable:
+        """Return in which order requests of a kind, ``get`` or ``set``, are carried out."""
+        if kind == "get" or item.set_order is None:
+            return kind, item
+        return kind, item.set_order
 
     def submit_set(self, item: Item, job: Callable[[], None], size: int = 0) -> None:
         """Have *job* done after all earlier SETs of *item*.
@@ -120,14 +129,14 @@ class Service:
         Raises:
             Busy: there is too much to do already.
         """
-        self._submit(self._pool(_set_kind(item), item), _set_lane(item), job, size)
+        self._submit(self._pool(_set_kind(item), item), self.lane("set", item), job, size)
 
     def _submit_answer(
         self,
         kind: str,
         item: Item,
         lane: Hashable,
-        responder: Responder,
+        responder: AnyResponder,
         job: Callable[[], None],
     ) -> bool:
         try:
@@ -155,7 +164,7 @@ class Service:
     def _all_lanes(self) -> list[Lanes]:
         with self._counting:
             pools = [pool for pools in self._pools.values() for pool in pools.values()]
-        return [*pools, self.lanes]
+        return [*pools, self.scheduler.thread, self.lanes]
 
     def waiting(self) -> int:
         """Return the number of jobs that have not ended."""
@@ -222,15 +231,20 @@ class Service:
         if target.startswith("_") and "." not in target:
             self._answer_bare(responder, target.lower())
             return
-        store, key = split(target)
-        if store != self.store:
-            raise BadValue(f"this request is for {store!r}, but this daemon is in {self.store!r}")
-        if key in ("_hash", "_catalog") and request.kind == GET:
-            self._answer_builtin(responder, key)
-            return
-        authority = self.authorities.get(key)
-        if authority is None:
-            raise UnknownKey(f"this daemon does not contain {key!r}{self._suggestion(key)}")
+        # As everybody writes it, who has it from the catalog: no need to take it apart.
+        authority = self.authorities.get(target.removeprefix(self._prefix))
+        if authority is None or target == authority.item.key:
+            store, key = split(target)
+            if store != self.store:
+                raise BadValue(
+                    f"this request is for {store!r}, but this daemon is in {self.store!r}"
+                )
+            if key in ("_hash", "_catalog") and request.kind == GET:
+                self._answer_builtin(responder, key)
+                return
+            authority = self.authorities.get(key)
+            if authority is None:
+                raise UnknownKey(f"this daemon does not contain {key!r}{self._suggestion(key)}")
         if request.kind == GET:
             authority.answers.get(responder)
         else:
@@ -291,7 +305,3 @@ class Service:
 
 def _set_kind(item: Item) -> str:
     return "urgent" if item.urgent else "set"
-
-
-def _set_lane(item: Item) -> Hashable:
-    return "set", item if item.set_order is None else item.set_order

@@ -42,6 +42,7 @@ def open_sockets(service: Service, uuid: str, protection: Protection) -> Request
         service.name,
         identify=service.access.caller,
         guard=protection.guard,
+        batch=service.audit,
     )
     server.attend(service.publisher)
     protection.note_serving((server.port, service.publisher.port))

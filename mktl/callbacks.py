@@ -1,25 +1,30 @@
 """Callbacks of one item: held weakly, called in order, never holding up other items.
 
+They are called on the thread that has read the value if they have been quick so far, and otherwise
+on one that does nothing else meanwhile.
+
 Those that are slower than their item keep no more than a bounded number of its values waiting: the
 oldest are dropped, so that they end on the newest. How many is counted, and logged.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+from ._log import Log
+from ._quick import Promptness, do_here
 from ._ratelimit import RateLimitedLog
 from .lanes import Lanes
 from .payload import Payload
-from .waiting import Waiting
+from .waiting import Queue
 
 __all__ = ["Callback", "Callbacks"]
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 _TURN = 100
 """Values that are told before it is the turn of another item."""
@@ -51,7 +56,8 @@ class Callbacks:
         self._lock = threading.Lock()
         self._registered: tuple[tuple[Callable[[], Callback | None], bool], ...] = ()
         # Made when there is something to tell, as most items have nobody to tell it to.
-        self._waiting: Waiting[tuple[Payload, Callback | None]] | None = None
+        self._waiting: Queue[tuple[Payload, Callback | None]] | None = None
+        self._promptness: Promptness | None = None
         self._is_telling = False
         self._trouble: RateLimitedLog | None = None
         self.dropped = 0
@@ -87,12 +93,25 @@ class Callbacks:
             return
         with self._lock:
             if self._waiting is None:
-                self._waiting = Waiting()
+                self._waiting, self._promptness = Queue(), Promptness()
             dropped = self._waiting.put((payload, only), payload)
             starts, self._is_telling = not self._is_telling, True
-        self.note_dropped(dropped)
+        if dropped:
+            self.note_dropped(dropped)
+        if starts and not self._start():
+            self._is_telling = False
+
+    def _start(self) -> bool:
+        """See to it that what waits is told; return ``False`` if nothing is taken on any more."""
+        promptness = self._promptness
+        assert promptness is not None
+        if promptness.is_good and do_here(self._tell_here, self._start_elsewhere):
+            return True
         # A lane of their own: a callback may set the item, and wait for it.
-        if starts and not self._lanes().submit(self, self._tell):
+        return self._lanes().submit(self, self._tell)
+
+    def _start_elsewhere(self) -> None:
+        if not self._lanes().submit(self, self._tell):
             self._is_telling = False
 
     def note_dropped(self, count: int) -> None:
@@ -110,19 +129,36 @@ class Callbacks:
             self.dropped,
         )
 
+    def _tell_here(self) -> None:
+        """Tell what waits, while others wait for it."""
+        assert self._promptness is not None
+        began = time.perf_counter()
+        told, all_told = self._tell_some()
+        self._promptness.note(told, time.perf_counter() - began)
+        if not all_told and not self._start():
+            self._tell()
+
     def _tell(self) -> None:
+        """Tell what waits, on a thread for nothing else."""
+        assert self._promptness is not None
+        while True:
+            _told, all_told = self._tell_some()
+            self._promptness.note_elsewhere()
+            if all_told or self._start():
+                return  # otherwise nothing more is taken on: what waits is told here
+
+    def _tell_some(self) -> tuple[int, bool]:
+        """Tell what waits, as far as others let us; return how many, and whether that was all."""
         waiting = self._waiting
         assert waiting is not None
-        while True:
-            for _turn in range(_TURN):
-                with self._lock:
-                    entry = waiting.get(0)
-                    if entry is None:
-                        self._is_telling = False
-                        return
-                self._call(*entry)
-            if self._lanes().submit(self, self._tell):
-                return  # otherwise nothing more is taken on: what waits is told here
+        for told in range(_TURN):
+            with self._lock:
+                entry = waiting.take()
+                if entry is None:
+                    self._is_telling = False
+                    return told, True
+            self._call(*entry)
+        return _TURN, False
 
     def _call(self, payload: Payload, only: Callback | None) -> None:
         item: Any = self._item()
@@ -135,5 +171,5 @@ class Callbacks:
                     callback(item, payload)
                 else:
                     callback(item, payload.value, payload.time)
-            except Exception:  # the next callback has a right to the value, too
+            except BaseException:  # even SystemExit: the next one has a right to the value, too
                 _log.exception("a callback of %s failed", item.full_key)

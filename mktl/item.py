@@ -284,7 +284,8 @@ class Item(ReferenceNames, ActsAsValue):
         """Have :meth:`req_poll` called every *period* seconds, from the start of the daemon on.
 
         Args:
-            period: Seconds; ``None`` or 0 ends polling.
+            period: Seconds; ``None`` or 0 ends polling. The second call may come early, so that
+                those of many items are spread over the period.
 
         Raises:
             NotSupported: this process is not the daemon that holds the item.

@@ -6,19 +6,24 @@ in which they were given. A lane costs nothing while it has no work.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
 
+from ._log import Log
 from ._ratelimit import RateLimitedLog
 
 __all__ = ["Lanes"]
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 Job = Callable[[], object]
+
+
+def _of_the_caller() -> None:
+    """Stand for the job that whoever has claimed a lane does."""
+
 
 _END = object()
 """Stands for no lane: a thread that gets it ends."""
@@ -42,9 +47,10 @@ class Lanes:
     def __init__(self, name: str, *, few: int = 4, most: int = 128) -> None:
         self._name = name
         self._few, self._most = few, most
-        lock = threading.Lock()
-        self._condition = threading.Condition(lock)
-        self._stalled = threading.Condition(lock)
+        # Held by itself where nobody waits: a condition is entered by code in Python.
+        self._lock = threading.Lock()
+        self._condition = threading.Condition(self._lock)
+        self._stalled = threading.Condition(self._lock)
         self._jobs: dict[Hashable, deque[Job]] = {}
         self._ready: deque[tuple[Hashable, float]] = deque()
         self._threads: set[threading.Thread] = set()
@@ -58,7 +64,7 @@ class Lanes:
 
     def submit(self, lane: Hashable, job: Job) -> bool:
         """Have *job* done after all earlier ones of *lane*; ``False`` after :meth:`close`."""
-        with self._condition:
+        with self._lock:
             if self._closing:
                 return False
             queue = self._jobs.get(lane)
@@ -66,19 +72,53 @@ class Lanes:
                 queue.append(job)
                 return True
             self._jobs[lane] = deque([job])
-            now = time.monotonic()
-            self._ready.append((lane, now))
-            if self._idle >= len(self._ready):
-                self._condition.notify()
-                return True
-            self._short_at = now
-            if len(self._threads) >= self._few or not self._add_thread():
-                self._watch_for_a_stall()
+            self._make_ready(lane)
         return True
+
+    def do(self, lane: Hashable, job: Job) -> bool:
+        """Have *job* done as by :meth:`submit`; if nothing of *lane* is under way, here and now."""
+        if not self.claim(lane):
+            return self.submit(lane, job)
+        self._carry_out(job)
+        self.release(lane)
+        return True
+
+    def claim(self, lane: Hashable) -> bool:
+        """Let the caller itself do a job of *lane*; :meth:`release` has to follow.
+
+        Returns:
+            False if something of the lane is under way, or all is at an end.
+        """
+        with self._lock:
+            if self._closing or lane in self._jobs:
+                return False
+            self._jobs[lane] = deque([_of_the_caller])
+            return True
+
+    def release(self, lane: Hashable) -> None:
+        """Go on with a lane after :meth:`claim`."""
+        with self._lock:
+            queue = self._jobs[lane]
+            queue.popleft()
+            if queue:
+                self._make_ready(lane)
+            else:
+                del self._jobs[lane]
+
+    def _make_ready(self, lane: Hashable) -> None:
+        """See to it that there is a thread for *lane*."""
+        now = time.monotonic()
+        self._ready.append((lane, now))
+        if self._idle >= len(self._ready):
+            self._condition.notify()
+            return
+        self._short_at = now
+        if len(self._threads) >= self._few or not self._add_thread():
+            self._watch_for_a_stall()
 
     def waiting(self) -> int:
         """Return the number of jobs that have not ended."""
-        with self._condition:
+        with self._lock:
             return sum(map(len, self._jobs.values()))
 
     def close(self, timeout_s: float) -> bool:
@@ -88,7 +128,7 @@ class Lanes:
             Whether all threads had ended within *timeout_s* seconds.
         """
         deadline = time.monotonic() + timeout_s
-        with self._condition:
+        with self._lock:
             self._closing = True
             self._condition.notify_all()
             self._stalled.notify_all()
@@ -119,16 +159,17 @@ class Lanes:
     def _work(self) -> None:
         me = threading.current_thread()
         while (lane := self._next_lane(me)) is not _END:
-            job = self._jobs[lane][0]
-            try:
-                job()
-            except BaseException:  # even SystemExit, which would end this thread and stop the lane
-                _log.exception("a job of %s failed", self._name)
-            del job
+            self._carry_out(self._jobs[lane][0])
             self._end_job(lane)
 
+    def _carry_out(self, job: Job) -> None:
+        try:
+            job()
+        except BaseException:  # even SystemExit, which would end this thread and stop the lane
+            _log.exception("a job of %s failed", self._name)
+
     def _next_lane(self, me: threading.Thread) -> Hashable:
-        with self._condition:
+        with self._lock:
             while not self._ready:
                 if self._closing:
                     self._threads.discard(me)
@@ -155,7 +196,7 @@ class Lanes:
         return True
 
     def _end_job(self, lane: Hashable) -> None:
-        with self._condition:
+        with self._lock:
             self._ended += 1
             queue = self._jobs[lane]
             queue.popleft()
@@ -175,7 +216,7 @@ class Lanes:
     def _add_threads_while_stalled(self) -> None:
         """Add a thread each time that a lane has waited too long, or no job ended for a while."""
         before = -1
-        with self._condition:
+        with self._lock:
             while not self._closing:
                 stalled = self._ended == before or self._longest_wait_s() > _TOO_LONG_S
                 if self._ready and stalled and len(self._threads) < self._most:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -15,6 +16,10 @@ __all__ = ["Payload", "Quality"]
 Quality = Literal["valid", "changing", "warning", "alarm", "invalid"]
 
 _KNOWN = frozenset({"value", "time", "quality", "reason", "checked"})
+_PLAIN = (float, int, bool, str)
+_FEWEST = 2
+"""Fields of most payloads: value and time."""
+_KNOWN_OF_ARRAYS = _KNOWN | {"shape", "dtype", "order"}
 
 
 class Payload:
@@ -61,17 +66,24 @@ class Payload:
         Raises:
             BadMessage: the bulk data does not fit the fields that describe it.
         """
-        is_array = bulk is not None or ("shape" in fields and "value" not in fields)
-        arrays = {"shape", "dtype", "order"} if is_array else set()
-        value = bulk_codec.decode(fields, bulk) if arrays else fields.get("value")
-        return cls(
-            value,
-            _number(fields.get("time")),
-            quality=str(fields.get("quality") or "valid"),
-            reason=_text(fields.get("reason")),
-            checked=_number(fields.get("checked")),
-            **{str(name): fields[name] for name in fields if name not in _KNOWN | arrays},
-        )
+        made = cls.__new__(cls)
+        if bulk is not None or ("shape" in fields and "value" not in fields):
+            made.value = bulk_codec.decode(fields, bulk)
+            known = _KNOWN_OF_ARRAYS
+        else:
+            made.value = fields.get("value")
+            known = _KNOWN
+        made.time = _number(fields.get("time"))
+        made._encoded = None
+        if len(fields) == _FEWEST and "value" in fields and made.time is not None:
+            made.quality, made.reason, made.checked, made.extra = "valid", None, None, {}
+            return made
+        made.quality = str(fields.get("quality") or "valid")
+        made.reason = _text(fields.get("reason"))
+        made.checked = _number(fields.get("checked"))
+        extra = fields.keys() - known
+        made.extra = {name: fields[name] for name in fields if name in extra} if extra else {}
+        return made
 
     def encode(self) -> tuple[bytes, Buffer | None]:
         """Return the JSON and the bulk frame (or ``None``); made once and kept.
@@ -82,7 +94,7 @@ class Payload:
         if self._encoded is None:
             fields: dict[str, Any] = {}
             data: Buffer | None = None
-            if bulk_codec.is_array(self.value):
+            if type(self.value) not in _PLAIN and bulk_codec.is_array(self.value):
                 shape, data = bulk_codec.encode(self.value)
                 fields.update(shape)
             else:
@@ -98,6 +110,13 @@ class Payload:
             fields.update(self.extra)
             self._encoded = encode_json(fields), data
         return self._encoded
+
+    @staticmethod
+    def of_set(value: Any, origin: Mapping[str, Any]) -> tuple[bytes, Buffer | None]:
+        """Return the JSON and the bulk frame of a SET to *value*, now, with where it comes from."""
+        if bulk_codec.is_array(value):
+            return Payload(value, time.time(), **origin).encode()
+        return encode_json({"value": value, "time": time.time(), **origin}), None
 
     def having(self, **changes: Any) -> Payload:
         """Return a copy with *changes*."""
@@ -116,6 +135,8 @@ class Payload:
 
 
 def _number(value: object) -> float | None:
+    if value is None or (type(value) is float and -math.inf < value < math.inf):
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     with contextlib.suppress(OverflowError):  # a whole number that no float can hold

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -94,10 +97,13 @@ class PendingSet(Protocol):
 
 
 def origin_fields() -> dict[str, Any]:
-    """Return the fields that say where a SET of this process comes from."""
-    import os
-    import sys
+    """Return the fields that say where a SET of this process comes from. Not to be changed."""
+    # A process that was forked is another one; and its parent may have ended.
+    return _origin_of(os.getpid(), os.getppid())
 
+
+@functools.lru_cache(maxsize=1)
+def _origin_of(pid: int, parent: int) -> dict[str, Any]:
     from .transport.hosts import own_name
 
     fields: dict[str, Any] = {}
@@ -106,8 +112,8 @@ def origin_fields() -> dict[str, Any]:
         fields["_user"] = user
     fields.update(
         _hostname=own_name(),
-        _pid=os.getpid(),
-        _ppid=os.getppid(),
+        _pid=pid,
+        _ppid=parent,
         _executable=sys.executable.rpartition("/")[2] or "python",
         _argv=list(sys.argv),
     )

@@ -148,6 +148,18 @@ class Store(Mapping[str, "Item"]):
 
         return read(self, keys, refresh=refresh, timeout=timeout)
 
+    def subscribe(self, keys: Iterable[str]) -> dict[str, Payload | MktlError]:
+        """Subscribe to *keys*, and find out their present values, all at once.
+
+        It does what the first use of each item does, of thousands of them in a moment.
+
+        Returns:
+            For each key, in the given order, its payload, or the error that came instead.
+        """
+        from ._priming import subscribe
+
+        return subscribe(self, keys)
+
     def refresh(self) -> bool:
         """Ask again who holds what in this store.
 

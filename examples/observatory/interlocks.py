@@ -63,9 +63,12 @@ class Rule:
 class Watched:
     """An item of another daemon, which need not be there, or be there all the time."""
 
-    def __init__(self, full_key: str, on_news: Callable[[mktl.Item, mktl.Payload], None]) -> None:
+    def __init__(
+        self, full_key: str, on_news: Callable[[mktl.Item, mktl.Payload], None], daemon: Interlocks
+    ) -> None:
         self.full_key = full_key
         self._on_news = on_news
+        self._daemon = daemon
 
     def item(self) -> mktl.Item:
         """Return the item, which from then on tells its news by itself.
@@ -73,6 +76,10 @@ class Watched:
         Raises:
             mktl.MktlError: nobody knows it.
         """
+        if (
+            self._daemon.is_over
+        ):  # else what is under way would go on asking, after everybody has left
+            raise mktl.ConnectionLost("the interlocks have ended")
         found: mktl.Item = mktl.get(self.full_key)
         # Each time: it does nothing once it is done, and its daemon may not have been there before.
         found.register(self._on_news, payloads=True)
@@ -134,8 +141,12 @@ class Interlock(mktl.Item):
 
     def __init__(self, store: mktl.Store, key: str) -> None:
         super().__init__(store, key)
-        self._watched = {rule: Watched(rule.full_key, self._on_news) for rule in self.rules}
-        self.switches = {full_key: Watched(full_key, self._on_news) for full_key in self.outputs}
+        self._watched = {
+            rule: Watched(rule.full_key, self._on_news, store.daemon) for rule in self.rules
+        }
+        self.switches = {
+            full_key: Watched(full_key, self._on_news, store.daemon) for full_key in self.outputs
+        }
         self._good_at: dict[Rule, float] = {}
         self._clear_at: float | None = None  # when it is armed again, if all stays good until then
         self._tripped = ""  # why it is; bypassed or not
@@ -319,7 +330,7 @@ class Guarded(mktl.Item):
 
     def __init__(self, store: mktl.Store, key: str, full_key: str, interlock: Interlock) -> None:
         super().__init__(store, key)
-        self._switch = Watched(full_key, self._on_news)
+        self._switch = Watched(full_key, self._on_news, store.daemon)
         self._interlock = interlock
         self.poll(ASK_S)
 
@@ -344,6 +355,9 @@ class Guarded(mktl.Item):
 
 class Interlocks(mktl.Daemon):
     """Both of them, with what belongs to each."""
+
+    is_over = False
+    """Whether it is being stopped."""
 
     def describe_items(self) -> Mapping[str, Mapping[str, Any]]:
         found: dict[str, dict[str, Any]] = {
@@ -375,3 +389,6 @@ class Interlocks(mktl.Daemon):
         for interlock in (shutter, high_voltage):
             self.add_item(Bypass, f"{interlock.key}_bypass", interlock)
         self.add_item(Guarded, "hv_on", "power.hv_on", high_voltage)
+
+    def cleanup(self) -> None:
+        self.is_over = True

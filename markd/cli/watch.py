@@ -59,6 +59,8 @@ class _Watch:
 
     def add(self, store: mktl.Store, keys: list[str]) -> None:
         """Watch *keys* from now on; one that cannot be is told, and does not hold up the others."""
+        if len(keys) > 1:
+            store.subscribe(keys)  # which fails below where it does: here they wait together
         for key in keys:
             try:
                 item = store[key]

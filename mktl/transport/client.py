@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import zmq
 
@@ -60,6 +59,7 @@ class RequestClient:
         self._lead = threading.Lock()
         self._waiting: set[Waiter] = set()
         self._leading: Waiter | None = None
+        self._leader = 0
         socket = make_socket(zmq.DEALER, linger_ms=_LINGER_MS, high_water=_HIGH_WATER)
         # Nothing is queued for a peer that is not there: a SET that was reported as failed must
         # not happen an hour later, when the daemon is back.
@@ -151,7 +151,7 @@ class RequestClient:
         return reply
 
     def _send(self, frames: list[Buffer], reply: Reply, timeout_s: float) -> None:
-        while not self._socket.send(frames):
+        while not self._socket.send(frames, take_in=self._has_leader):
             self.wait_connected(reply.target, reply.ack_deadline, timeout_s)
         reply.ack_deadline = time.monotonic() + timeout_s
 
@@ -206,6 +206,13 @@ class RequestClient:
         self._socket.take_in()
         self._check_monitor()
 
+    def _wait_for_more(self, timeout_s: float | None) -> None:
+        """Wait until something may have arrived, and take it in."""
+        ready = self._socket.wait(timeout_s)
+        self._socket.take_in(ready)
+        if self._monitor.fileno() in ready:
+            self._check_monitor()
+
     def expire(self, reply: Reply) -> None:
         """Give *reply* its error if nothing acknowledged it in time."""
         if not reply.overdue:
@@ -222,20 +229,16 @@ class RequestClient:
 
     def wait(self, reply: Reply, timeout_s: float | None, *, acknowledged: bool = False) -> None:
         """Wait until *reply* is done, or *acknowledged*, or *timeout_s* is over."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-
-        def over() -> bool:
-            return reply.done or (acknowledged and reply.acknowledged)
-
-        if over():
+        waiter = Waiter(reply, acknowledged)
+        if waiter.over():
             return
-        waiter = Waiter(reply)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._waiting.add(waiter)
         try:
-            while not over():
+            while not waiter.over():
                 if self._lead.acquire(blocking=False):
                     try:
-                        self._take_lead(waiter, over, deadline)
+                        self._take_lead(waiter, deadline)
                     finally:
                         self._lead.release()
                 else:
@@ -247,19 +250,21 @@ class RequestClient:
             self._waiting.discard(waiter)
             self._hand_over_lead()
 
-    def _take_lead(self, waiter: Waiter, over: Callable[[], bool], deadline: float | None) -> None:
-        self._leading = waiter
+    def _take_lead(self, waiter: Waiter, deadline: float | None) -> None:
+        self._leading, self._leader = waiter, threading.get_ident()
         try:
-            while not over():
-                self.take_in()
-                if over():
-                    return
+            self._socket.take_in()
+            while not waiter.over():
                 remaining = self._remaining(waiter.reply, deadline)
                 if remaining is not None and remaining <= 0:
                     return
-                self._socket.wait(remaining)
+                self._wait_for_more(remaining)
         finally:
             self._leading = None
+
+    def _has_leader(self) -> bool:
+        """Return whether anybody waits for what arrives; who begins to will take in what has."""
+        return self._leading is not None
 
     def _follow(self, waiter: Waiter, deadline: float | None) -> None:
         turn = waiter.turn
@@ -313,7 +318,9 @@ class RequestClient:
             if waiter.reply is reply and waiter.turn is not None:
                 waiter.turn.set()
         leading = self._leading
-        if leading is not None and leading.reply is reply:
+        if leading is None or leading.reply is not reply:
+            return
+        if self._leader != threading.get_ident():  # who leads looks by itself at what it took in
             self._socket.wake()
 
     def _check_monitor(self) -> None:

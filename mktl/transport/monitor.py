@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import struct
 import threading
+from typing import Any
 
 import zmq
 
@@ -23,6 +25,7 @@ _OTHER_MECHANISM = 0x11000002
 """``ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH``: only one of the two encrypts."""
 
 _EVENT = struct.Struct("=HI")
+_EVENTS, _READABLE = int(zmq.EVENTS), int(zmq.POLLIN)
 
 
 class Monitor:
@@ -40,7 +43,12 @@ class Monitor:
         has not."""
         self._watched = socket
         self._socket = socket.get_monitor_socket(events)
+        self._get_option: Any = super(zmq.Socket, self._socket).get
         self._descriptor = int(self._socket.get(zmq.FD))
+        # Who has never looked is not signalled to: ZeroMQ takes it for somebody about to look.
+        self._get_option(_EVENTS)
+        self._poller = select.poll()
+        self._poller.register(self._descriptor, select.POLLIN)
         self._closed = False
 
     def fileno(self) -> int:
@@ -51,11 +59,12 @@ class Monitor:
         """Return the events since the last call, oldest first."""
         events: list[int] = []
         with self._lock:
-            while not self._closed:
-                try:
-                    event, *_address = self._socket.recv_multipart(zmq.DONTWAIT)
-                except zmq.Again:
-                    break
+            # The descriptor tells whether there can be anything, as nobody else touches it.
+            if self._closed or not self._poller.poll(0):
+                return events
+            # Asked first: a receive that finds nothing raises, which costs seven times as much.
+            while self._get_option(_EVENTS) & _READABLE:
+                event, *_address = self._socket.recv_multipart(zmq.DONTWAIT)
                 number, value = _EVENT.unpack(event)
                 events.append(number)
                 if number & (FAILURES | zmq.EVENT_HANDSHAKE_SUCCEEDED):

@@ -12,7 +12,14 @@ from typing import Protocol
 
 import zmq
 
-from ..protocol.message import LOST_TOPIC, SYNC_TOPIC, VERSION, Buffer, encode_json
+from ..protocol.message import (
+    LOST_TOPIC,
+    MARK_TOPIC,
+    SYNC_TOPIC,
+    VERSION,
+    Buffer,
+    encode_json,
+)
 from .context import make_socket, noted
 from .curve import Guard
 from .doorkeeper import Entrance, descriptor_of
@@ -33,6 +40,11 @@ _LONGEST_MESSAGE = 4096
 """Bytes that a subscriber may send at once. ZeroMQ keeps each byte of a topic in some thirty."""
 _COUNTED_ONCE = 64
 """Bytes of a topic that count as one subscription; a longer one counts as several."""
+_MOST_MARKS = 10_000
+_LONGEST_MARK = 80
+"""Marks that are remembered until somebody asks for them, and what one may have at most."""
+_MOST_TURNS = 5
+"""How often that many are taken in, to find a mark among them, before it is given up."""
 _LOOK_EVERY_S = 0.005
 """How often it is looked who has subscribed, while values are published together."""
 
@@ -104,6 +116,7 @@ class Publisher:
         self._tell_again = 0.0
         self._changes: deque[tuple[int, int]] = deque()
         self._asked: deque[bytes] = deque(maxlen=10_000)
+        self._marks: dict[bytes, None] = {}
         self._thread = _Thread()
         self._socket = SharedSocket(socket, self._receive, lambda: self._room > 0)
 
@@ -111,6 +124,11 @@ class Publisher:
     def is_behind(self) -> bool:
         """Whether there are subscriptions left for another call of :meth:`take_in`."""
         return self._admits and self._room <= 0
+
+    @property
+    def has_news(self) -> bool:
+        """Whether who publishes has come upon subscriptions that nobody has looked at yet."""
+        return bool(self._changes or self._asked)
 
     def admit(self) -> None:
         """Let subscribers in: all items are there."""
@@ -157,7 +175,7 @@ class Publisher:
         return True
 
     def _send(self, frames: list[Buffer]) -> None:
-        if self._socket.send(frames, take_in=self._is_time_to_look()):
+        if self._socket.send(frames, take_in=self._is_time_to_look):
             return
 
         def send_to_others(socket: zmq.Socket[bytes]) -> None:
@@ -199,10 +217,33 @@ class Publisher:
         change = {b"\x00": -1, b"\x01": 1}.get(subscription[:1], 0)
         weight = 1 + len(frames[0]) // _COUNTED_ONCE
         self._changes.append((descriptor_of(frames[0]), change * weight))
-        if subscription[1:] == LOST_TOPIC:
+        if subscription[1:] == LOST_TOPIC or subscription[:1] != b"\x01":
             return
-        if subscription[:1] == b"\x01" and subscription.startswith(SYNC_TOPIC, 1):
+        if subscription.startswith(MARK_TOPIC, 1):
+            self._remember(subscription[1:])
+        elif subscription.startswith(SYNC_TOPIC, 1):
             self._asked.append(subscription[1:])
+
+    def _remember(self, mark: bytes) -> None:
+        if len(self._marks) >= _MOST_MARKS:
+            self._marks.clear()  # whoever asks for one of them now has to ask for a confirmation
+        if len(mark) <= _LONGEST_MARK:
+            self._marks[mark] = None
+
+    def has_seen(self, mark: bytes) -> bool:
+        """Return whether somebody has subscribed to *mark*, and so to what they did before.
+
+        It is told once only.
+        """
+        for _turn in range(_MOST_TURNS):
+            if mark in self._marks:
+                break
+            self.take_in()
+            if not self.is_behind:
+                break
+        seen = mark in self._marks
+        self._marks.pop(mark, None)
+        return seen
 
     def _subscribe(self, subscription: bytes, frame: zmq.Frame) -> None:
         """Subscribe the peer that has sent *subscription* to what it may hear of it."""

@@ -82,9 +82,14 @@ class Reply(Slot):
 class Waiter:
     """One call of :meth:`Reply.wait`; several may wait for the same reply."""
 
-    __slots__ = ("reply", "turn")
+    __slots__ = ("_acknowledged", "reply", "turn")
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, acknowledged: bool) -> None:
         self.reply = reply
+        self._acknowledged = acknowledged
         self.turn: threading.Event | None = None
         """Made when it is the first time needed: who leads needs none."""
+
+    def over(self) -> bool:
+        """Return whether there is what was waited for."""
+        return self.reply.done or (self._acknowledged and self.reply.acknowledged)

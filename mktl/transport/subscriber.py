@@ -1,4 +1,4 @@
-"""Broadcasts from many daemons, read by one thread."""
+"""Broadcasts from one daemon."""
 
 from __future__ import annotations
 
@@ -6,43 +6,32 @@ import contextlib
 import itertools
 import logging
 import os
-import select
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import zmq
 
 from .._ratelimit import RateLimitedLog
 from ..errors import BadMessage, ConnectionLost
-from ..protocol.message import LOST_TOPIC, SYNC_TOPIC, Broadcast, Buffer
+from ..protocol.message import LOST_TOPIC, MARK_TOPIC, SYNC_TOPIC, Broadcast, Buffer
 from .context import connect_again, make_socket
 from .monitor import FAILURES, FINAL, Monitor, connect_or_close
-from .shared import SharedSocket, Wakeup, contents
+from .shared import SharedSocket, contents
 
-__all__ = ["Listener", "Reader"]
+__all__ = ["Listener"]
 
 _HIGH_WATER = 100_000
-_INBOX = 10_000
 _MOST_ASKED = 1000
+_MOST_MARKS = 100
 _TICKS = 2
 """Broadcasts of a daemon's clock after which earlier subscriptions are in force: the first may
 have been on its way already, the next was sent a second later."""
 
-_AT_ONCE = 10_000
-"""Broadcasts of one daemon that are handed over before it is another one's turn."""
-_LOOK_S = 0.5
-"""How often listeners are told for how long they have been listened to."""
-_LOOK_AT_MOST_S = 1.0
-"""What one such look counts at most: a thread that was held up has not listened meanwhile."""
-_HELD_UP_S = 5.0
-"""After a pause of that length, broadcasts may have been missed."""
-# It goes on while the machine is suspended, where there is such a clock; none follows the time of
-# day, which may be set.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
+_AT_ONCE = 500
+"""Broadcasts of one daemon that are handed over before callbacks are called, and before it is the
+turn of another daemon. So many values of an item may wait for its callbacks."""
 _log = logging.getLogger(__name__)
 _bad = RateLimitedLog(_log)
 
@@ -89,6 +78,7 @@ class Listener:
         self._confirming = threading.Lock()
         self._asked: list[_Asked] = []
         self._sync_topic = b""
+        self._marks: list[bytes] = []
         self._clock = b""
         self._wake: Callable[[], None] = _nobody
         socket = make_socket(zmq.SUB, high_water=_HIGH_WATER)
@@ -100,12 +90,17 @@ class Listener:
         self._socket = SharedSocket(
             socket,
             lambda frames: self._inbox.append(contents(frames)),
-            lambda: len(self._inbox) < _INBOX,
+            lambda: len(self._inbox) < _AT_ONCE,
         )
+        self._descriptors = self._socket.fileno(), self._monitor.fileno()
 
     def descriptors(self) -> tuple[int, int]:
-        """Return the descriptors whose readability calls for :meth:`attend`."""
-        return self._socket.fileno(), self._monitor.fileno()
+        """Return the descriptors whose readability calls for :meth:`attend_to`.
+
+        That of the broadcasts comes first, to be looked at first: whoever finds one there will not
+        miss that the connection was made before.
+        """
+        return self._descriptors
 
     def attended_by(self, wake: Callable[[], None]) -> None:
         """Have *wake* called when there is something for :meth:`attend` that no signal tells of."""
@@ -126,6 +121,34 @@ class Listener:
     def subscribe(self, topic: bytes) -> None:
         """Ask for the broadcasts on *topic*, now and after each reconnection."""
         self._configure(lambda socket: socket.subscribe(topic))
+
+    def subscribe_all(self, topics: Iterable[bytes]) -> None:
+        """Do the same for many topics, at less cost."""
+
+        def change(socket: zmq.Socket[bytes]) -> None:
+            for topic in topics:
+                socket.subscribe(topic)
+
+        self._configure(change)
+
+    def subscribe_marked(self, topic: bytes) -> bytes:
+        """Ask for the broadcasts on *topic*, and return the mark that was set behind it."""
+
+        def change(socket: zmq.Socket[bytes]) -> None:
+            socket.subscribe(topic)
+            socket.subscribe(mark)
+            for old in outdated:
+                socket.unsubscribe(old)
+
+        with self._confirming:
+            mark = b"%s%s-%d." % (MARK_TOPIC, self._name, next(self._numbers))
+            # Not each by itself: it would be sent, and taken in, by itself.
+            outdated: list[bytes] = []
+            if len(self._marks) >= _MOST_MARKS:
+                outdated, self._marks = self._marks, []
+            self._marks.append(mark)
+            self._configure(change)
+        return mark
 
     def _configure(self, change: Callable[[zmq.Socket[bytes]], None]) -> None:
         self._socket.configure(change)
@@ -163,30 +186,45 @@ class Listener:
                 self._clock = topic
                 self.subscribe(topic)
 
+    def attend_to(self, descriptor: int) -> None:
+        """Hand over the first of what *descriptor* has signalled; :meth:`attend` has to follow.
+
+        Like that, it is called by the reader's thread alone.
+        """
+        if descriptor == self._descriptors[0]:
+            self._socket.take_in_one()
+        else:
+            self._attend_connection()
+        self._hand_over_all()
+
     def attend(self) -> None:
-        """Hand over what has arrived. Called by the reader's thread alone."""
+        """Hand over what has arrived."""
+        self._attend_connection()
+        self._socket.take_in()
+        if self._hand_over_all() >= _AT_ONCE:  # there may be more, of which no signal tells
+            self._wake()
+
+    def _attend_connection(self) -> None:
         for event in self._monitor.take():
             if event & FAILURES:
                 continue  # that the connection is down is told by itself
             if event == zmq.EVENT_DISCONNECTED:
                 self._start_counting_again()
             self._connection(event == zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self._socket.take_in()
-        for _turn in range(_AT_ONCE):
-            if not self._inbox:
-                return
+
+    def _hand_over_all(self) -> int:
+        count = len(self._inbox)
+        for _turn in range(count):
             self._hand_over(self._inbox.popleft())
-            if not self._inbox:
-                self._socket.take_in()
-        self._wake()
+        return count
 
     def _hand_over(self, frames: list[Buffer]) -> None:
         topic = bytes(frames[0])
-        if topic == LOST_TOPIC:
-            self._note_loss(frames)
-            return
         if topic.startswith(SYNC_TOPIC):
-            self._note_confirmed(topic)
+            if topic == LOST_TOPIC:
+                self._note_loss(frames)
+            else:
+                self._note_confirmed(topic)
             return
         try:
             self._deliver(Broadcast.decode(frames))
@@ -257,109 +295,3 @@ class _Asked:
 
 def _nobody() -> None:
     """Wake nobody: the listener is not attended yet, and looked at when it is."""
-
-
-class Reader:
-    """The thread that reads all listeners of a process."""
-
-    def __init__(self) -> None:
-        self._listeners: dict[int, Listener] = {}
-        self._lock = threading.Lock()
-        self._wakeup = Wakeup()
-        self._stopping = False
-        self._looked = time.clock_gettime(_CLOCK)
-        self._attending = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="mktl-broadcasts", daemon=True)
-        self._thread.start()
-
-    def add(self, listener: Listener) -> None:
-        """Attend *listener* from now on."""
-        listener.attended_by(self._wakeup.set)
-        with self._lock:
-            if not self._listeners:
-                self._looked = time.clock_gettime(_CLOCK)
-            for descriptor in listener.descriptors():
-                self._listeners[descriptor] = listener
-        self._wakeup.set()
-
-    def remove(self, listener: Listener) -> None:
-        """Attend *listener* no longer; it can be closed when this returns."""
-        with self._attending, self._lock:
-            for descriptor in listener.descriptors():
-                self._listeners.pop(descriptor, None)
-        self._wakeup.set()
-
-    def close(self) -> None:
-        """End the thread."""
-        self._stopping = True
-        self._wakeup.set()
-        self._thread.join()
-        self._wakeup.close()
-
-    def _run(self) -> None:
-        while not self._stopping:
-            with self._lock:
-                listeners = dict(self._listeners)
-            poller = select.poll()
-            poller.register(self._wakeup.fileno(), select.POLLIN)
-            for descriptor in listeners:
-                poller.register(descriptor, select.POLLIN)
-            self._attend_all(listeners)
-            self._look(listeners)
-            self._poll_until_woken(poller, listeners)
-
-    def _attend_all(self, listeners: dict[int, Listener]) -> None:
-        """Attend to what may have arrived before the descriptors were waited for."""
-        for descriptor in listeners:
-            self._attend(descriptor)
-
-    def _poll_until_woken(self, poller: select.poll, listeners: dict[int, Listener]) -> None:
-        while not self._stopping:
-            events = poller.poll(self._until_look_ms(listeners))
-            ready = [descriptor for descriptor, _event in events]
-            for descriptor in ready:
-                if descriptor in listeners:
-                    self._attend(descriptor)
-            if self._is_time_to_look():
-                # What came in while this thread was held up is a sign of life, too.
-                self._attend_all(listeners)
-                self._look(listeners)
-            if self._wakeup.fileno() in ready:
-                self._wakeup.clear()
-                return
-
-    def _until_look_ms(self, listeners: dict[int, Listener]) -> float | None:
-        if not listeners:
-            return None
-        return max(0.0, 1000 * (self._looked + _LOOK_S - time.clock_gettime(_CLOCK)))
-
-    def _is_time_to_look(self) -> bool:
-        return time.clock_gettime(_CLOCK) >= self._looked + _LOOK_S
-
-    def _look(self, listeners: dict[int, Listener]) -> None:
-        """Tell all listeners for how long they have been listened to since the last time."""
-        if not self._is_time_to_look():
-            return
-        now = time.clock_gettime(_CLOCK)
-        passed_s, self._looked = now - self._looked, now
-        for listener in dict.fromkeys(listeners.values()):
-            self._tell(listener, min(passed_s, _LOOK_AT_MOST_S), passed_s > _HELD_UP_S)
-
-    def _tell(self, listener: Listener, listened_s: float, held_up: bool) -> None:
-        with self._attending:
-            if listener not in self._listeners.values():
-                return
-            try:
-                listener.listened(listened_s, held_up)
-            except Exception:  # one daemon's trouble must not end the broadcasts of all others
-                _log.exception("it could not be noted whether a daemon is heard")
-
-    def _attend(self, descriptor: int) -> None:
-        with self._attending:
-            listener = self._listeners.get(descriptor)
-            if listener is None:
-                return
-            try:
-                listener.attend()
-            except Exception:  # one item's trouble must not end the broadcasts of all others
-                _log.exception("broadcasts could not be handed over")

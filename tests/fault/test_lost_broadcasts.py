@@ -96,11 +96,11 @@ def test_subscription_that_fails_is_made_again_by_the_next_who_needs_it(
         listener = store._peer("x")._listener
         assert listener is not None
 
-        def refuse(_topic: bytes) -> None:
+        def refuse(_change: object) -> None:
             raise ConnectionLost("this connection was closed")
 
         with monkeypatch.context() as patch:
-            patch.setattr(listener, "subscribe", refuse)
+            patch.setattr(listener, "_configure", refuse)
             with pytest.raises(ConnectionError):
                 _ = store["x"].value
         assert store["x"].value == 1

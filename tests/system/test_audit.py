@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 
 import mktl
+from mktl._audit import AuditLog
 from mktl.errors import LinkDown, UnknownKey
 from mktl.history import read_history
 from tests._support import run_cli, wait_until
@@ -285,6 +288,59 @@ def test_disk_that_hangs_holds_up_replies_for_a_moment_only(
         wait_until(lambda: client.get("cryo._hwaudit", refresh=True)["value"] == "ok")
     finally:
         os.close(end)
+
+
+def test_set_whose_line_the_disk_holds_up_is_answered_though_the_daemon_stops(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    end = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(end, bytes(4096))
+        with serving(ITEMS) as running, raw_client(running) as client:
+            id_ = client.send_request("SET", "cryo.temp", {"value": 2})
+            wait_until(lambda: running.store["temp"].value == 2)
+            running.stop()
+            assert payload_of(client.reply_to(id_)) == {"value": True}
+    finally:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.read(end, 65536)
+        os.close(end)
+
+
+def test_replies_come_in_the_order_of_their_lines_whoever_writes_them(path: Path) -> None:
+    log = AuditLog("cryo", "hw")
+    begun, goes_on = threading.Event(), threading.Event()
+    replied: list[int] = []
+
+    def reply_first() -> None:
+        begun.set()
+        goes_on.wait(10)
+        replied.append(1)
+
+    log.write(b"1\n", reply_first, here=True)
+    reader = threading.Thread(target=log.do_here)
+    reader.start()
+    assert begun.wait(10)
+    log.write(b"2\n", lambda: replied.append(2))
+    log.flush(0.1)
+    goes_on.set()
+    reader.join()
+    log.close()
+    assert replied == [1, 2]
+    assert path.read_text() == "1\n2\n"
+
+
+def test_file_is_closed_with_the_daemon(path: Path) -> None:
+    with serving(ITEMS) as running, raw_client(running) as client:
+        client.set("cryo.temp", 2)
+    opened = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            opened.append(descriptor.readlink())
+    assert path.resolve() not in opened
 
 
 def test_stock_get_of_the_history_has_the_last_few_of_all(client: RawClient) -> None:

@@ -19,7 +19,7 @@ import pytest
 import mktl
 from mktl import _asking, _heartbeat, config, directory
 from mktl.store import Store
-from mktl.transport import subscriber
+from mktl.transport import reader
 from tests._support import free_tcp_port, running, wait_until
 from tests._support.daemons import daemon_process, ports_of, serving, store_at
 from tests._support.proxy import Proxy
@@ -284,7 +284,7 @@ def test_client_that_was_held_up_for_long_asks_for_what_it_may_have_missed(
         hearer = Hearer(store["number"])
         wait_until(lambda: store["number"].live)
         fake.values["number"] = {"value": 6, "time": 1795469730.1}
-        monkeypatch.setattr(subscriber, "_HELD_UP_S", 0.1)  # as each look is late by then
+        monkeypatch.setattr(reader, "_HELD_UP_S", 0.1)  # as each look is late by then
         wait_until(lambda: hearer.last.value == 6)
 
 

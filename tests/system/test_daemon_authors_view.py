@@ -596,12 +596,13 @@ def test_requests_beyond_the_limit_are_told_that_the_daemon_is_busy(
         serving({"x": {"initial": 1}}, daemon_class=Daemon) as daemon,
         raw_client(daemon) as client,
     ):
-        ids = [client.send_request("SET", "cryo.slow", {"value": n}) for n in range(4)]
-        error = payload_of(client.reply_to(ids[3]))["error"]
+        ids = [client.send_request("SET", "cryo.slow", {"value": n}) for n in range(5)]
+        # The first is under way, and three wait for it.
+        error = payload_of(client.reply_to(ids[4]))["error"]
         assert error["class"] == "Busy"
         assert client.get("cryo.x")["value"] == 1
         release.set()
-        for id_ in ids[:3]:
+        for id_ in ids[:4]:
             assert payload_of(client.reply_to(id_)) == {"value": True}
 
 

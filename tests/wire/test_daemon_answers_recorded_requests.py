@@ -155,8 +155,9 @@ def test_daemon_answers_an_upper_case_key(client: RawClient) -> None:
 def test_daemon_takes_a_bulk_value_and_publishes_it(client: RawClient) -> None:
     client.subscribe(b"cryo.image.")
     request = from_recording(of_note("SET bulk")["request"])
-    acknowledgement, reply = responses_to(client, request)
-    assert acknowledgement[2] == b"ACK"
+    *acknowledgement, reply = responses_to(client, request)
+    # It may leave that out where it answers at once.
+    assert [frames[2] for frames in acknowledgement] in ([], [b"ACK"])
     assert payload_of(reply) == {"value": True}
     broadcast = client.next_broadcast()
     assert broadcast[0] == b"cryo.image."

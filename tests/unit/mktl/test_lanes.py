@@ -179,3 +179,48 @@ def test_threads_that_the_system_refuses_are_asked_for_again(
         assert len(refused) == 5
     finally:
         assert pool.close(timeout_s=10)
+
+
+def test_job_is_done_by_the_caller_where_its_lane_is_free_and_in_its_turn_where_it_is_not(
+    lanes: Lanes,
+) -> None:
+    here = threading.get_ident()
+    release, done = threading.Event(), threading.Event()
+    ran: list[tuple[str, bool]] = []
+
+    def job(name: str) -> None:
+        ran.append((name, threading.get_ident() == here))
+
+    assert lanes.do("lane", lambda: job("first"))
+    assert ran == [("first", True)]
+    lanes.submit("lane", lambda: release.wait(30))
+    assert lanes.do("lane", lambda: job("second"))
+    lanes.submit("lane", done.set)
+    assert ran == [("first", True)]
+    release.set()
+    assert done.wait(10)
+    assert ran == [("first", True), ("second", False)]
+
+
+def test_what_comes_while_the_caller_does_a_job_of_the_lane_is_done_after_it(lanes: Lanes) -> None:
+    ran: list[str] = []
+    done = threading.Event()
+
+    def job() -> None:
+        lanes.submit("lane", lambda: ran.append("later"))
+        lanes.submit("lane", done.set)
+        lanes.do("lane", lambda: ran.append("later still"))
+        ran.append("first")
+
+    assert lanes.do("lane", job)
+    assert done.wait(10)
+    wait_until(lambda: len(ran) == 3)
+    assert ran == ["first", "later", "later still"]
+
+
+def test_caller_does_no_job_of_lanes_that_are_closed() -> None:
+    lanes = Lanes("test")
+    assert lanes.close(timeout_s=10)
+    ran: list[str] = []
+    assert not lanes.do("lane", lambda: ran.append("job"))
+    assert ran == []
