@@ -65,7 +65,9 @@ lint: .venv/.installed-dev
 	$(PY) -c 'from importlinter.cli import lint_imports_command as main; main()' || status=1; \
 	exit $$status
 
+# With PyTango, to compare with, where there is one for this machine and Python.
 bench: .venv/.installed
+	@$(PIP) install -e '.[bench]' 2>/dev/null || echo 'PyTango cannot be installed here: it is left out of the comparison'
 	@$(PY) -m benchmarks $(BENCH)
 
 reliability: .venv/.installed

@@ -14,7 +14,7 @@ import zmq
 
 def main() -> None:
     """Echo, as one loop on one thread."""
-    socket = zmq.Context.instance().socket(zmq.ROUTER)
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
     socket.set(zmq.SNDHWM, 100_000)
     socket.set(zmq.RCVHWM, 100_000)
     print(socket.bind_to_random_port("tcp://127.0.0.1"), flush=True)

@@ -26,10 +26,14 @@ __all__ = [
     "at_most",
     "cpu_s",
     "environment_of_its_own",
+    "exact_cpu_s",
     "markd",
     "python_process",
     "rates",
+    "resident_mib",
     "simulator",
+    "started",
+    "tell",
     "times",
     "wait_until",
 ]
@@ -164,11 +168,7 @@ def simulator(command: Sequence[str], environment: Mapping[str, str]) -> Iterato
         command: Arguments of Python; it prints where it is, as ``marksim`` does.
         environment: All variables.
     """
-    with python_process(command, environment) as (process, log), contextlib.ExitStack() as stack:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the simulator does not start; it says:\n{_text(log)}")
+    with started(command, environment) as (_process, line), contextlib.ExitStack() as stack:
         where = json.loads(line)
         control = Control(where["url"], where["control"])
         stack.callback(control.close)
@@ -224,6 +224,30 @@ def python_process(
                 process.kill()
 
 
+@contextlib.contextmanager
+def started(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], bytes]]:
+    """Do the same, and give the process and the line that it prints when it is ready.
+
+    Raises:
+        Failed: it ends before that; the text says what it says.
+    """
+    with python_process(command, environment) as (process, log):
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise Failed(f"{' '.join(command)} does not start; it says:\n{_text(log)}")
+        yield process, line
+
+
+def tell(process: subprocess.Popen[bytes], text: str = "") -> None:
+    """Write *text* to the standard input of *process*, as a line."""
+    assert process.stdin is not None
+    process.stdin.write(f"{text}\n".encode())
+    process.stdin.flush()
+
+
 def _text(log: IO[bytes]) -> str:
     # Not by seek(): the process writes where this descriptor stands.
     return os.pread(log.fileno(), 1 << 20, 0).decode(errors="replace")
@@ -242,3 +266,20 @@ def cpu_s(pid: int) -> float:
     """Return the seconds of processor time that the threads of a process have taken."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def exact_cpu_s(pid: int) -> float:
+    """Return the same of threads that have not ended, and not in ticks of 10 ms."""
+    nanoseconds = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            nanoseconds += int(path.read_text().split()[0])
+    if not nanoseconds:
+        raise Failed("the system does not say how long threads have run (/proc/PID/schedstat)")
+    return nanoseconds / 1e9
+
+
+def resident_mib(pid: int) -> float:
+    """Return the memory that a process has in use."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20

@@ -7,19 +7,30 @@ same number and the same sizes. Both are measured in turn, so that a busy machin
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import zmq
 
 import mktl
-from benchmarks._support import Result, environment_of_its_own, python_process, rates
-from mktl.protocol.message import GET, SET, encode_json, encode_request
-from mktl.requests import origin_fields
+from benchmarks._exchanges import (
+    REFRESH,
+    Measure,
+    as_client,
+    connected,
+    daemon,
+    exchange,
+    frames,
+    rate,
+    raw_echo,
+    set_payload,
+    stream,
+)
+from benchmarks._support import Result, environment_of_its_own, rates
+from mktl.protocol.message import GET, SET
 
 __all__ = ["run"]
 
@@ -31,146 +42,87 @@ TOGETHER = 1000
 IN_FLIGHT = 100
 STREAMED = 10_000
 """Requests in a repetition with 100 on their way."""
-_PATIENCE_MS = 30_000
 
-_REFRESH = encode_json({"refresh": True})
+
+class Comparison(NamedTuple):
+    """One line of the table, in exchanges a second."""
+
+    ours: Measure
+    raw: Measure
+    goal: float
 
 
 def run(*, short: bool = False) -> dict[str, Result]:
     """Measure exchanges a second; *short*: as few as show that it can be done."""
     repetitions, share = (1, 0.01) if short else (REPETITIONS, 1.0)
-    few = round(ONE_BY_ONE * share)
-    many, streamed = max(10, round(TOGETHER * share)), max(200, round(STREAMED * share))
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         environment = environment_of_its_own(Path(folder))
         plain, read, port = stack.enter_context(_subject(environment))
-        raw = stack.enter_context(_raw(environment))
-        direct = stack.enter_context(_connected(port))
-        values = iter(range(10**9))
-        get, refresh, put = _frames(GET), _frames(GET, _REFRESH), _frames(SET, _set_payload())
-        measurements: dict[str, tuple[Callable[[], float], Callable[[], float], float]] = {
-            "GET that refreshes a trivial item": (
-                lambda: _rate(few, lambda: plain.get(refresh=True)),
-                lambda: _rate(few, lambda: _exchange(raw, refresh)),
-                0.80,
-            ),
-            "GET that refreshes by code of the item": (
-                lambda: _rate(few, lambda: read.get(refresh=True)),
-                lambda: _rate(few, lambda: _exchange(raw, refresh)),
-                0.55,
-            ),
-            "GET of a cached value": (
-                lambda: _rate(few, lambda: plain.store.read(["plain"])),
-                lambda: _rate(few, lambda: _exchange(raw, get)),
-                0.85,
-            ),
-            "SET": (
-                lambda: _rate(few, lambda: plain.set(next(values))),
-                lambda: _rate(few, lambda: _exchange(raw, put)),
-                0.65,
-            ),
-            "SET to what it is": (
-                lambda: _rate(few, lambda: plain.set(7)),
-                lambda: _rate(few, lambda: _exchange(raw, put)),
-                0.65,
-            ),
-            f"{many:,} SETs sent, then awaited": (
-                lambda: _set_together(plain, many),
-                lambda: _stream(raw, put, many, many),
-                0.45,
-            ),
-            f"{IN_FLIGHT} GETs in flight, by pyzmq": (
-                lambda: _stream(direct, get, streamed, IN_FLIGHT),
-                lambda: _stream(raw, get, streamed, IN_FLIGHT),
-                0.80,
-            ),
+        raw = stack.enter_context(raw_echo(environment))
+        direct = stack.enter_context(connected(port))
+        comparisons = {
+            **_one_by_one(plain, read, raw, round(ONE_BY_ONE * share)),
+            **_together(plain, raw, max(10, round(TOGETHER * share))),
+            **_in_flight(direct, raw, max(200, round(STREAMED * share))),
         }
-        found: dict[str, tuple[list[float], list[float]]] = {
-            name: ([], []) for name in measurements
-        }
+        found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in comparisons}
         for _ in range(repetitions):
-            for name, (ours, theirs, _goal) in measurements.items():
+            for name, (ours, theirs, _goal) in comparisons.items():
                 found[name][1].append(theirs())
                 found[name][0].append(ours())
-    return {name: rates(*found[name], goal=measurements[name][2]) for name in measurements}
+    return {name: rates(*found[name], goal=comparisons[name].goal) for name in comparisons}
+
+
+def _one_by_one(
+    plain: mktl.Item, read: mktl.Item, raw: zmq.Socket[bytes], count: int
+) -> dict[str, Comparison]:
+    values = iter(range(10**9))
+
+    def beside(request: list[Any], goal: float, once: Callable[[], object]) -> Comparison:
+        return Comparison(
+            lambda: rate(count, once), lambda: rate(count, lambda: exchange(raw, request)), goal
+        )
+
+    get, refresh, put = frames(GET), frames(GET, REFRESH), frames(SET, set_payload())
+    return {
+        "GET that refreshes a trivial item": beside(refresh, 0.80, lambda: plain.get(refresh=True)),
+        "GET that refreshes by code of the item": beside(
+            refresh, 0.55, lambda: read.get(refresh=True)
+        ),
+        "GET of a cached value": beside(get, 0.85, lambda: plain.store.read(["plain"])),
+        "SET": beside(put, 0.65, lambda: plain.set(next(values))),
+        "SET to what it is": beside(put, 0.65, lambda: plain.set(7)),
+    }
+
+
+def _together(plain: mktl.Item, raw: zmq.Socket[bytes], count: int) -> dict[str, Comparison]:
+    put = frames(SET, set_payload())
+    return {
+        f"{count:,} SETs sent, then awaited": Comparison(
+            lambda: _set_together(plain, count), lambda: stream(raw, put, count, count), 0.45
+        )
+    }
+
+
+def _in_flight(
+    direct: zmq.Socket[bytes], raw: zmq.Socket[bytes], count: int
+) -> dict[str, Comparison]:
+    get = frames(GET)
+    return {
+        f"{IN_FLIGHT} GETs in flight, by pyzmq": Comparison(
+            lambda: stream(direct, get, count, IN_FLIGHT),
+            lambda: stream(raw, get, count, IN_FLIGHT),
+            0.80,
+        )
+    }
 
 
 @contextlib.contextmanager
 def _subject(environment: Mapping[str, str]) -> Iterator[tuple[mktl.Item, mktl.Item, int]]:
     """Run a daemon, and give two of its items, as a client has them, and its port."""
-    with (
-        python_process(["-m", "benchmarks._daemon"], environment) as (process, _log),
-        _as_client(environment),
-    ):
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
+    with daemon(environment) as port, as_client(environment):
         store = mktl.get("bench")
         yield store["plain"], store["read"], port
-
-
-@contextlib.contextmanager
-def _as_client(environment: Mapping[str, str]) -> Iterator[None]:
-    """Have this process find the daemons of *environment*, and no others."""
-    before = dict(os.environ)
-    os.environ.update(environment)
-    try:
-        yield
-    finally:
-        mktl.close()
-        os.environ.clear()
-        os.environ.update(before)
-
-
-@contextlib.contextmanager
-def _raw(environment: Mapping[str, str]) -> Iterator[zmq.Socket[bytes]]:
-    with python_process(["-m", "benchmarks._raw_echo"], environment) as (process, _log):
-        assert process.stdout is not None
-        with _connected(int(process.stdout.readline())) as socket:
-            yield socket
-
-
-@contextlib.contextmanager
-def _connected(port: int) -> Iterator[zmq.Socket[bytes]]:
-    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-        socket.set(zmq.LINGER, 0)
-        socket.set(zmq.SNDHWM, 100_000)
-        socket.set(zmq.RCVHWM, 100_000)
-        socket.set(zmq.RCVTIMEO, _PATIENCE_MS)
-        socket.connect(f"tcp://127.0.0.1:{port}")
-        yield socket
-
-
-def _frames(kind: bytes, payload: bytes = b"") -> list[Any]:
-    return encode_request(b"00000001", kind, "bench.plain", payload, bulk=None)
-
-
-def _set_payload() -> bytes:
-    return encode_json({"value": 1234567, "time": time.time(), **origin_fields()})
-
-
-def _exchange(socket: zmq.Socket[bytes], frames: list[Any]) -> None:
-    socket.send_multipart(frames)
-    socket.recv_multipart()
-
-
-def _rate(count: int, exchange: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    for _ in range(count):
-        exchange()
-    return count / (time.perf_counter() - began)
-
-
-def _stream(socket: zmq.Socket[bytes], frames: list[Any], count: int, in_flight: int) -> float:
-    """Send *count* requests, with so many on their way; answers are taken as they come."""
-    sent = 0
-    began = time.perf_counter()
-    for _answer in range(count):
-        while sent < count and sent - _answer < in_flight:
-            socket.send_multipart(frames)
-            sent += 1
-        while socket.recv_multipart()[2] == b"ACK":
-            pass
-    return count / (time.perf_counter() - began)
 
 
 def _set_together(item: mktl.Item, count: int) -> float:
