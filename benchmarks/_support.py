@@ -258,7 +258,7 @@ def wait_until(ready: Callable[[], object], otherwise: Callable[[], str]) -> Non
     deadline = time.monotonic() + _READY_S
     while not ready():
         if time.monotonic() > deadline:
-            raise RuntimeError(otherwise())
+            raise Failed(otherwise())
         time.sleep(0.05)
 
 

@@ -70,8 +70,8 @@ PRICES = {
     "SET, recorded": Price("SET", "SET, not recorded", 0.7),
     "SETs, 64 in flight, recorded": Price("SETs", "SETs, not recorded", 0.6),
     "SET, persistent": Price("SET, persistent", "SET", 0.3),
-    "SET, persistent, beside sqlite3 and pyzmq": Price("SET, persistent", BOTH, 0.4),
-    "SETs, 64 in flight, persistent": Price("SETs, persistent", "SETs", 0.3),
+    "SET, persistent, beside sqlite3 and pyzmq": Price("SET, persistent", BOTH, 0.3),
+    "SETs, 64 in flight, persistent": Price("SETs, persistent", "SETs", 0.15),
     "SETs, 64 in flight, committed together": Price(
         "SETs, persistent", "SETs, persistent, a commit each", 1.5
     ),

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._answers import Answers
 from ._callers import ITSELF
@@ -40,7 +40,7 @@ class Authority:
         service: What the daemon's items have in common.
     """
 
-    authoritative = True
+    authoritative: Literal[True] = True
 
     def __init__(self, item: Item, description: Description, service: Service) -> None:
         self.item = item

@@ -29,8 +29,9 @@ Results = dict[str, "Payload | MktlError"]
 def read(store: Store, keys: Iterable[str], *, refresh: bool, timeout: float | None) -> Results:
     """Do what :meth:`mktl.Store.read` promises."""
     wanted = list(dict.fromkeys(fold(given, "key") for given in keys))
-    if len(wanted) > 1:
-        connect_all(store, wanted)
+    if len(wanted) == 1:
+        return {wanted[0]: _read_one(store, wanted[0], refresh, timeout)}
+    connect_all(store, wanted)
     found, asked = _read(store, wanted, refresh, timeout)
     # Another daemon may have answered: then it is found out who holds what, and asked once more.
     lost = [key for key, result in found.items() if _may_be_from_another(result) and key in asked]
@@ -39,6 +40,16 @@ def read(store: Store, keys: Iterable[str], *, refresh: bool, timeout: float | N
     if again:
         found.update(_read(store, again, refresh, timeout)[0])
     return {key: found[key] for key in wanted}
+
+
+def _read_one(store: Store, key: str, refresh: bool, timeout: float | None) -> Payload | MktlError:
+    try:
+        source = store[key]._source
+        if source.authoritative:
+            return source.get(refresh=refresh, timeout=timeout)
+        return source.ask(refresh=refresh, timeout=timeout)
+    except MktlError as error:
+        return error
 
 
 def _may_be_from_another(result: Payload | MktlError) -> bool:

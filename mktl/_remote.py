@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import config
 from ._asking import GONE_S, is_from_another
@@ -37,7 +37,7 @@ class Remote:
         callbacks: What to call for each new value.
     """
 
-    authoritative = False
+    authoritative: Literal[False] = False
 
     def __init__(
         self,
@@ -105,6 +105,10 @@ class Remote:
         payload = self._ask(peer, refresh, timeout, patience)
         self._take(payload, received)
         return payload
+
+    def ask(self, *, refresh: bool, timeout: float | None) -> Payload:
+        """Ask the daemon, without subscribing."""
+        return self._ask(self._peer(), refresh, timeout, {})
 
     def _ask(
         self, peer: Peer, refresh: bool, timeout: float | None, patience: dict[str, float]
