@@ -34,13 +34,14 @@ from mktl.protocol.message import GET, SET
 
 __all__ = ["run"]
 
-REPETITIONS = 7
-ONE_BY_ONE = 2000
+REPETITIONS = 21
+"""Many short ones, as the speed of a shared machine changes by the second."""
+ONE_BY_ONE = 600
 """Exchanges in a repetition, each after the answer to the one before."""
 TOGETHER = 1000
 """SETs that are sent before the first answer is waited for."""
 IN_FLIGHT = 100
-STREAMED = 10_000
+STREAMED = 4000
 """Requests in a repetition with 100 on their way."""
 
 

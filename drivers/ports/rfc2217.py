@@ -101,7 +101,9 @@ class Rfc2217Port(LibraryPort):
         assert self._serial is not None
         try:
             while not (data := self._serial.read(1)):
-                if self._closing or time.monotonic() >= deadline:
+                if self._closing:  # else it would look as if merely nothing had come
+                    raise DeviceLost(self._closing)
+                if time.monotonic() >= deadline:
                     return b""
             return bytes(data) + self._waiting(1)
         except OSError as error:
