@@ -322,11 +322,13 @@ def test_other_items_are_polled_and_set_while_a_reading_of_seconds_goes_on(store
     traffic = Seen(store["dmm_traffic"])
     # One that is read by its poll, and by nothing else.
     wait_until(lambda: told(traffic, "SENS:VOLT:DC:RANG:AUTO?") >= 5)
+    begun = told(traffic, "INIT")  # the one that has begun it may have been heard
     mark("set", "multimeter.display=busy")
     assert value(twin, "state") == MEASURES
-    assert (told(traffic, "INIT"), told(traffic, "FETC?")) == (0, 0)
+    assert begun <= 1
+    assert (told(traffic, "INIT"), told(traffic, "FETC?")) == (begun, 0)
     mark("set", "multimeter.samples=2")
-    wait_until(lambda: told(traffic, "INIT") == 1)
+    wait_until(lambda: told(traffic, "INIT") == begun + 1)
     mark("set", "multimeter.integration=0.2")
     wait_until(lambda: store["bias"].quality == "valid")
 
