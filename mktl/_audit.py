@@ -232,8 +232,6 @@ class AuditLog:
 
     def close(self) -> None:
         """Write what is left and end the thread; what cannot be written is given up."""
-        if self._thread is None:
-            self.do_here()
         with self._lock:
             if self._writing or self._queue:  # by somebody whom the disk holds up, perhaps
                 self._has_thread()

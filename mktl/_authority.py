@@ -395,5 +395,5 @@ class Authority:
             self.item.req_poll()
         except NotSaved as error:
             self._service.unsaved.warning("%s", error)
-        except BaseException as error:  # again, for an overridden req_poll, which tells nobody
+        except BaseException as error:  # even SystemExit; an overridden req_poll tells nobody
             self.doubt(error)

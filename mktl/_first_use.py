@@ -84,9 +84,12 @@ class FirstUse:
         self._responder.reply(payload, bulk)
 
     def fail(self, error: BaseException) -> None:
-        """Reply with what was last known, and how bad it is; with *error* where nothing was."""
+        """Reply with what was last known, if it is known how bad that is; else with *error*.
+
+        Code of the item that fails without a word about the value leaves one that looks good.
+        """
         known = self._authority.payload
-        if known.time is None:
+        if known.time is None or known.quality != "invalid":
             self._responder.fail(error)
         else:
             self.reply(*known.encode())

@@ -137,6 +137,23 @@ def test_what_cannot_be_read_is_answered_with_what_is_known_and_why(
         assert "unplugged" in answer["reason"]
 
 
+def test_value_of_an_item_whose_code_fails_without_doubting_it_is_not_shown_as_good() -> None:
+    class Failing(mktl.Item):
+        def req_get(self, request: Any) -> None:
+            raise ValueError(f"no answer to {request.kind}")
+
+    class Own(mktl.Daemon):
+        def setup(self) -> None:
+            self.add_item(Failing, "number", description={"type": "numeric", "initial": 5})
+
+    with (
+        serving(daemon_class=Own) as daemon,
+        client_of(daemon) as store,
+        pytest.raises(ValueError, match="no answer to GET"),
+    ):
+        _ = store["number"].value
+
+
 def test_what_was_never_read_and_cannot_be_is_an_error_after_one_reading() -> None:
     with serving(daemon_class=Instruments) as daemon, client_of(daemon) as store:
         read(daemon, "seldom").failure = mktl.errors.DeviceError("the sensor is unplugged")
