@@ -141,6 +141,11 @@ class TextTalk(Controller):
             if checked:
                 self._check_queue(text)
 
+    def ack_due(self, text: str) -> tuple[re.Pattern[str] | None, bool]:
+        """Return what acknowledges *text*, where nobody says so; and whether silence does, too."""
+        del text
+        return None, False
+
     def _tell_acked(self, text: str, ack: re.Pattern[str], *, optional: bool) -> None:
         try:
             reply = self.ask(text)
@@ -340,7 +345,8 @@ class TextTalk(Controller):
 
     def _take(self, step: Step, where: str) -> None:
         if step.ask is None:
-            self.tell_checked(step.tell, ack=step.reply, check=step.check)
+            ack, optional = (step.reply, False) if step.reply else self.ack_due(step.tell)
+            self.tell_checked(step.tell, ack=ack, ack_optional=optional, check=step.check)
             return
         reply = self.ask(step.ask, query=True)
         assert step.reply is not None  # what is asked has a reply

@@ -7,6 +7,7 @@ all keys.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -157,6 +158,13 @@ class TextDriver(TextTalk):
             known.add(self._speech.error_query.ask)
         known.add(self._speech.identify_ask)
         return text in known or text.endswith("?") or self._told_by(text, acked=True)
+
+    def ack_due(self, text: str) -> tuple[re.Pattern[str] | None, bool]:
+        """Return what acknowledges *text* where it is an item's ``tell``; see :class:`TextTalk`."""
+        for item in self._items.values():
+            if item.ack is not None and item.tell is not None and item.tell.regex.fullmatch(text):
+                return item.ack, item.ack_optional
+        return None, False
 
     def raw(self, text: str) -> str:
         """Send *text* as it is, with what belongs around each message, and return the reply.

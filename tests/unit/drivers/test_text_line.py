@@ -240,6 +240,20 @@ def test_a_step_that_fails_keeps_the_link_down_and_says_which(setting, step, wor
         wait_until(lambda: driver.status().state == "Down")
 
 
+@pytest.mark.parametrize("setting", ["start", "restore"])
+def test_a_step_that_an_item_tells_is_acknowledged_as_the_item_is(setting):
+    sp = {"ask": "SP?", "tell": "SP {value:d}", "ack": "OK"}
+    given: Any = {setting: ["SP 5"]}
+    with (
+        text_device(table({b"SP 5": b"NO", b"SP?": b"5"})) as device,
+        opened(device, {"sp": sp}, up=False, refused="NO", **given) as driver,
+    ):
+        wait_until(lambda: "'SP 5' was refused: 'NO' came back" in driver.status().error)
+        device.reply = table({b"SP 5": b"OK", b"SP?": b"5"})
+        driver.wait_until_up(timeout_s=10)
+        assert read(driver, "sp") == 5
+
+
 def test_a_restored_setting_that_is_refused_is_found_in_the_error_queue():
     scpi = Scpi()
     with (
