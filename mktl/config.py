@@ -14,6 +14,7 @@ in nothing else:
 ``MKTL_MAX_BACKLOG``     bytes that what peers do not finish or read may take; default 1 GiB
 ``MKTL_TIMEOUT``         seconds that a daemon has to acknowledge a request; default 2
 ``MKTL_SILENCE``         seconds without a broadcast after which a daemon counts as gone; default 5
+``MKTL_AWAKE``           seconds for which to wait awake, where answers come quickly; default 0.0003
 ``MKTL_KEY``             name of the pair of keys to connect with; default "default"
 ``MKTL_AUDIT_BYTES``     bytes that one file of a daemon's audit log may have; default 10 MB
 ``MKTL_AUDIT_FILES``     how many such files are kept of each daemon; default 10
@@ -33,6 +34,7 @@ __all__ = [
     "answer_timeout_s",
     "audit_bytes",
     "audit_files",
+    "awake_s",
     "bind_address",
     "broadcast_addresses",
     "check_timeout",
@@ -143,6 +145,15 @@ def silence_s() -> float:
             "a daemon, by which it is heard, comes once a second"
         )
     return seconds
+
+
+def awake_s() -> float:
+    """Return for how many seconds to wait awake for what has come quickly before; 0: never."""
+    text = os.environ.get("MKTL_AWAKE") or "0.0003"
+    with contextlib.suppress(ValueError):
+        if float(text) == 0:
+            return 0.0
+    return check_timeout(text, "MKTL_AWAKE, unless it is 0,")
 
 
 def check_timeout(text: str, what: str) -> float:

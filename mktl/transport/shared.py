@@ -19,6 +19,7 @@ from typing import Any
 import zmq
 
 from ..errors import ConnectionLost
+from .waiting import Poller
 
 __all__ = ["SharedSocket", "Wakeup", "contents"]
 
@@ -101,9 +102,9 @@ class SharedSocket:
         self._lock = threading.Lock()
         self._wakeup = Wakeup()
         self._descriptor = int(socket.get(zmq.FD))
-        self._poller = select.poll()
-        self._poller.register(self._descriptor, select.POLLIN)
-        self._poller.register(self._wakeup.fileno(), select.POLLIN)
+        self._poller = Poller()
+        self._poller.register(self._descriptor)
+        self._poller.register(self._wakeup.fileno())
         self._closed = False
 
     def fileno(self) -> int:
@@ -176,7 +177,7 @@ class SharedSocket:
 
     def also_wait_for(self, descriptor: int) -> None:
         """Have :meth:`wait` return when *descriptor* becomes readable, too."""
-        self._poller.register(descriptor, select.POLLIN)
+        self._poller.register(descriptor)
 
     def wait(self, timeout_s: float | None) -> list[int]:
         """Wait until something may have arrived, :meth:`wake` was called, or the time is over.
@@ -186,8 +187,7 @@ class SharedSocket:
         Returns:
             The descriptors that signal something; none when the time is over.
         """
-        milliseconds = None if timeout_s is None else max(0.0, timeout_s * 1000)
-        ready = [descriptor for descriptor, _event in self._poller.poll(milliseconds)]
+        ready = self._poller.wait(timeout_s)
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
         return ready
