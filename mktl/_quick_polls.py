@@ -61,7 +61,7 @@ class QuickPolls:
         with self._lock:
             self._waiting.extend(polls)
             pool = self.thread if not self._working else self._lanes
-            starts = not self._working or self._is_held_up(now)
+            starts = not self._working or self._look_whether_held_up(now)
             self._working += starts
         if starts:
             self._start(pool, now)
@@ -73,7 +73,7 @@ class QuickPolls:
         if now < self.look_at:
             return
         with self._lock:
-            starts = bool(self._waiting) and self._is_held_up(now)
+            starts = bool(self._waiting) and self._look_whether_held_up(now)
             is_last = bool(self._working) and not self._waiting
             self._working += starts
         self.look_at = float("inf") if is_last or not self._working else now + _LOOK_S
@@ -83,7 +83,7 @@ class QuickPolls:
             with self._together():
                 pass  # to leave it is what the thread that is held up will do only at its end
 
-    def _is_held_up(self, now: float) -> bool:
+    def _look_whether_held_up(self, now: float) -> bool:
         lasts_s, used_s = now - self._looked_at, time.process_time()
         # While the process computes, more threads would only be in each other's way.
         computes = used_s - self._used_s > lasts_s / 2
