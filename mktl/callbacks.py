@@ -42,6 +42,17 @@ def _reference(callback: Callback) -> Callable[[], Callback | None]:
         return lambda: callback
 
 
+class _Registered:
+    """A callback, whether it wants payloads, and what it did wrong."""
+
+    __slots__ = ("callback", "payloads", "trouble")
+
+    def __init__(self, callback: Callback, payloads: bool) -> None:
+        self.callback = _reference(callback)
+        self.payloads = payloads
+        self.trouble: RateLimitedLog | None = None
+
+
 class Callbacks:
     """What was registered with one item.
 
@@ -54,7 +65,7 @@ class Callbacks:
         self._item = weakref.ref(item)
         self._lanes = lanes
         self._lock = threading.Lock()
-        self._registered: tuple[tuple[Callable[[], Callback | None], bool], ...] = ()
+        self._registered: tuple[_Registered, ...] = ()
         # Made when there is something to tell, as most items have nobody to tell it to.
         self._waiting: Queue[tuple[Payload, Callback | None]] | None = None
         self._promptness: Promptness | None = None
@@ -75,16 +86,16 @@ class Callbacks:
         if not callable(callback):
             raise TypeError(f"a callback must be callable, not {type(callback).__name__}")
         with self._lock:
-            known = [entry for entry in self._registered if entry[0]() is not None]
-            if callback not in [reference() for reference, _payloads in known]:
-                known.append((_reference(callback), payloads))
+            known = [entry for entry in self._registered if entry.callback() is not None]
+            if callback not in [entry.callback() for entry in known]:
+                known.append(_Registered(callback, payloads))
             self._registered = tuple(known)
 
     def remove(self, callback: Callback) -> None:
         """Call *callback* no longer. One that is not there is not missed."""
         with self._lock:
             self._registered = tuple(
-                entry for entry in self._registered if entry[0]() not in (None, callback)
+                entry for entry in self._registered if entry.callback() not in (None, callback)
             )
 
     def deliver(self, payload: Payload, only: Callback | None = None) -> None:
@@ -162,14 +173,15 @@ class Callbacks:
 
     def _call(self, payload: Payload, only: Callback | None) -> None:
         item: Any = self._item()
-        for reference, payloads in self._registered:
-            callback = reference()
+        for entry in self._registered:
+            callback = entry.callback()
             if callback is None or item is None or (only is not None and callback != only):
                 continue
             try:
-                if payloads:
+                if entry.payloads:
                     callback(item, payload)
                 else:
                     callback(item, payload.value, payload.time)
-            except BaseException:  # even SystemExit: the next one has a right to the value, too
-                _log.exception("a callback of %s failed", item.full_key)
+            except BaseException as error:  # even SystemExit: the next has a right to it, too
+                trouble = entry.trouble = entry.trouble or RateLimitedLog(_log)
+                trouble.warning("a callback of %s failed", item.full_key, exc_info=error)

@@ -59,3 +59,26 @@ def test_values_and_payloads_go_to_those_who_asked_for_them(lanes: Lanes) -> Non
     callbacks.deliver(Payload(78, 6.0))
     wait_until(lambda: len(values) == 2)
     assert payloads == [sent]
+
+
+def test_a_callback_that_fails_at_each_value_does_not_flood_the_log(
+    lanes: Lanes, caplog: pytest.LogCaptureFixture
+) -> None:
+    item, heard = Named(), []
+    callbacks = Callbacks(item, lambda: lanes)
+
+    def wrong(_item: Any, value: Any, _time: float | None) -> None:
+        raise ValueError(f"the first cannot take {value}")
+
+    def wrong_too(_item: Any, value: Any, _time: float | None) -> None:
+        heard.append(value)
+        raise SystemExit(f"the other cannot take {value}")
+
+    callbacks.add(wrong)
+    callbacks.add(wrong_too)
+    for number in range(100):
+        callbacks.deliver(Payload(number, float(number)))
+    wait_until(lambda: heard == list(range(100)))
+    reasons = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert reasons == ["the first cannot take 0", "the other cannot take 0"]
+    assert all("a callback of cryo.temp failed" in record.message for record in caplog.records)
