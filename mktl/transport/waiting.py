@@ -21,11 +21,16 @@ _MOST_ASLEEP = 63
 
 
 class Poller:
-    """Waits until descriptors are readable. Used by one thread at a time."""
+    """Waits until descriptors are readable. Used by one thread at a time.
 
-    def __init__(self) -> None:
+    Args:
+        awake_s: For how many seconds to wait awake; ``None``: as configured, and where there are
+            processors for it.
+    """
+
+    def __init__(self, awake_s: float | None = None) -> None:
         self._poll = select.poll()
-        self._awake_s = config.awake_s() if _has_processors() else 0.0
+        self._awake_s = _awake_s() if awake_s is None else awake_s
         self._short_s = _SHORT * self._awake_s
         self._last_s = float("inf")
         self._pause = self._asleep = 0
@@ -43,9 +48,8 @@ class Poller:
         if timeout_s is not None and timeout_s <= 0:
             return self._readable(0)
         began = time.monotonic()
-        ready = self._wait_awake(began, timeout_s) if self._is_worth_it() else []
-        if not ready:
-            ready = self._readable(None if timeout_s is None else 1000 * timeout_s)
+        until = None if timeout_s is None else began + timeout_s
+        ready = self._wait_awake(began, until) if self._is_worth_it() else self._sleep(began, until)
         self._last_s = time.monotonic() - began
         return ready
 
@@ -55,17 +59,31 @@ class Poller:
         self._asleep -= 1
         return self._asleep < 0
 
-    def _wait_awake(self, began: float, timeout_s: float | None) -> list[int]:
-        until = began + (self._awake_s if timeout_s is None else min(self._awake_s, timeout_s))
-        # Others go first: other threads while the system is asked, other processes in between.
-        while not (ready := self._readable(0)) and time.monotonic() < until:
+    def _wait_awake(self, began: float, until: float | None) -> list[int]:
+        until_asleep = began + self._awake_s
+        if until is not None:
+            until_asleep = min(until_asleep, until)
+        while not (ready := self._readable(0)):
+            # Others go first: other threads while the system is asked, other processes in between.
             os.sched_yield()
-        self._pause = 0 if ready else min(2 * self._pause + 1, _MOST_ASLEEP)
-        self._asleep = self._pause
+            # Where others have work to do, they keep this thread: then it is late, and in vain,
+            # whatever has come meanwhile.
+            if (now := time.monotonic()) >= until_asleep:
+                self._asleep = self._pause = min(2 * self._pause + 1, _MOST_ASLEEP)
+                return self._sleep(now, until)
+        self._pause = 0
         return ready
+
+    def _sleep(self, now: float, until: float | None) -> list[int]:
+        return self._readable(None if until is None else max(0.0, 1000 * (until - now)))
 
     def _readable(self, milliseconds: float | None) -> list[int]:
         return [descriptor for descriptor, _event in self._poll.poll(milliseconds)]
+
+
+def _awake_s() -> float:
+    configured_s = config.awake_s()
+    return configured_s if _has_processors() else 0.0
 
 
 def _has_processors() -> bool:
