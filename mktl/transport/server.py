@@ -245,6 +245,8 @@ class RequestServer:
             if not self._inbox:
                 # Of whoever was held up in the loop before.
                 self.end_batch(on_loop=True)
+                if not self.relay.is_mine:  # that was held up: the other one waits by now
+                    return
                 behind = self._publisher is not None and self._publisher.is_behind
                 ready = self._socket.wait(0.0 if behind else self._doorkeeper.pause_s)
                 self._looks_around = not self._entries.isdisjoint(ready)
