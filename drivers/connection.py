@@ -305,9 +305,10 @@ class Connection:
         due = self._received(message)
         came = b""
         while len(came) < len(due) and due.startswith(came):
-            if time.monotonic() > deadline:
+            data = self._received(self._port.read(deadline))
+            if not data and time.monotonic() > deadline:
                 raise DeviceTimeout(f"of the echo of {message!r} only {came!r} came back")
-            came += self._received(self._port.read(deadline))
+            came += data
         if not came.startswith(due):
             self.throw_away(came)
             raise ProtocolMismatch(f"the echo of {message!r} should come back, not {came[:80]!r}")
@@ -339,12 +340,15 @@ class Connection:
             DeviceLost: the port broke.
             ProtocolMismatch: too much came without an end.
         """
+        late = False
         while (reply := self._next_reply()) is None:
-            if time.monotonic() > deadline:
+            if late:
                 if pending := self._replies.pending:
                     raise DeviceTimeout(f"{pending!r} came back")
                 raise Silence("nothing came back")
             data = self._received(self._port.read(deadline))
+            # Asked after the read: what came while a busy machine kept us waiting came in time.
+            late = time.monotonic() > deadline
             if self._port.whole_messages and data:
                 reply = data.rstrip(b"\r\n")
                 break
