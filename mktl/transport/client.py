@@ -178,10 +178,14 @@ class RequestClient:
 
     def not_connected(self, target: str, timeout_s: float) -> NotConnected:
         """Return the error that says why there was no connection within *timeout_s*."""
-        from .handshakes import explain  # seldom needed, and slow to import
+        from .handshakes import explain, mechanism_at  # seldom needed, and slow to import
 
         self._check_monitor()
-        explained = explain(self._monitor.failure, self.peer, self.host, self.server_key)
+        failure = self._monitor.failure
+        if failure == "broken":
+            other = "NULL" if self.server_key else "CURVE"
+            failure = "mechanism" if mechanism_at(self.host, self.port) == other else failure
+        explained = explain(failure, self.peer, self.host, self.server_key)
         if explained:
             return HandshakeFailed(f"{target}: {explained}. Nothing was sent")
         return NotConnected(

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+
 from ..security import fingerprint, key_text
 
-__all__ = ["explain"]
+__all__ = ["explain", "mechanism_at"]
+
+_PROBE_S = 1.0
+# ZMTP 3.1, "greeting": a signature and the version. What follows, both say without waiting.
+_HALF_A_GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03"
+_MECHANISM = slice(12, 32)
+
+
+def mechanism_at(host: str, port: int) -> str:
+    """Return what who is at *host* and *port* says to speak, ``NULL`` or ``CURVE``; empty if none.
+
+    A peer that dislikes our mechanism breaks off, and may do so before it has told its own: libzmq
+    does, where our greeting is complete by the time that it is read. So it is told half of one.
+    """
+    greeting = b""
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection((host, port), timeout=_PROBE_S) as peer,
+    ):
+        peer.sendall(_HALF_A_GREETING)
+        while len(greeting) < _MECHANISM.stop and (more := peer.recv(64)):
+            greeting += more
+    return greeting[_MECHANISM].rstrip(b"\0").decode(errors="replace")
 
 
 def explain(failure: str, peer: str, host: str, server_key: bytes | None) -> str:
