@@ -36,9 +36,13 @@ class Origin:
     """Public key of the daemon where its sockets are encrypted: our own addition."""
 
     @property
-    def address(self) -> tuple[str, int, int | None]:
-        """Where it is, whatever its key."""
-        return self.hostname, self.rep, self.pub
+    def address(self) -> tuple[str, int]:
+        """Where it is asked, whatever its key.
+
+        Who has that port is there, and nobody else: the port for broadcasts was perhaps taken as it
+        began anew, and is another one since.
+        """
+        return self.hostname, self.rep
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as they travel."""
@@ -170,7 +174,7 @@ class Block:
         return replace(self, provenance=(*self.provenance, Origin(stratum, hostname, rep)))
 
 
-def _address(block: Block) -> tuple[str, int, int | None] | None:
+def _address(block: Block) -> tuple[str, int] | None:
     return None if block.daemon is None else block.daemon.address
 
 

@@ -86,4 +86,6 @@ def test_conflicts_are_shared_keys_a_shared_alias_and_one_uuid_at_two_addresses(
     assert not keys.same_daemon
     (moved,) = find_conflicts(block, [replace(block, provenance=elsewhere)])
     assert moved.same_daemon
+    other_broadcasts = (Origin(0, "localhost", 10080, 10141, "ab" * 32),)
+    assert not find_conflicts(block, [replace(block, provenance=other_broadcasts)])
     assert not find_conflicts(block, [replace(block, uuid="u2", alias="b", items={"z": {}})])
