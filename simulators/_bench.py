@@ -99,6 +99,11 @@ class Bench:
             ),
         }
 
+    @property
+    def stepped_to_s(self) -> float:
+        """The simulated time that the physics has come to."""
+        return self._stepped_to_s
+
     def advance(self) -> bool:
         """Bring the physics up to the clock, or nearer to it; True: there is more to do."""
         behind_s = max(0.0, self.clock.now_s() - self._stepped_to_s)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import simulators
+from simulators._bench import Bench
 from simulators._lakeshore336_commands import signed
+from simulators._operations import Operations
 from simulators.clock import SimulatedClock
 from simulators.device import LineFramer, SimulatorError
 from simulators.faults import KINDS, Faults, parameters_of
@@ -86,6 +90,23 @@ def test_time_never_goes_back() -> None:
         SimulatedClock(float("nan"))
     with pytest.raises(ValueError, match="forward"):
         clock.skip(-1.0)
+
+
+def test_who_asks_is_answered_although_time_runs_faster_than_it_is_computed() -> None:
+    real_s = [0.0]
+
+    class Heavy(LakeShore336):
+        def step(self, dt_s: float) -> None:
+            real_s[0] += dt_s
+
+    bench = Bench(Heavy(), SimulatedClock(2.0, source=lambda: real_s[0]), Faults(seed=1))
+    real_s[0] = 5000.0
+
+    async def asked() -> dict[str, object]:
+        return await asyncio.wait_for(Operations(bench, []).perform({"cmd": "get"}), 20)
+
+    assert asyncio.run(asked())["values"]
+    assert 10_000 <= bench.stepped_to_s < bench.clock.now_s()
 
 
 def test_the_same_seed_gives_the_same_mishaps() -> None:
