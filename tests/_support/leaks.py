@@ -17,7 +17,7 @@ from tests._support.processes import describe_process, process_alive, process_st
 __all__ = ["Snapshot", "adopt_orphans", "open_files"]
 
 # A client may be looking for a daemon that is gone, which ends by itself after some seconds.
-GRACE_S = 5.0
+GRACE_S = 15.0
 PR_SET_CHILD_SUBREAPER = 36
 
 # Threads that belong to the tools that run the tests.

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from tests._support.waiting import wait_until
+from tests._support.waiting import WAIT_S, wait_until
 
 __all__ = ["Child", "describe_process", "process_alive", "process_stat", "run_cli", "running"]
 
@@ -71,7 +71,7 @@ class Child:
         self._process.kill()
         self._process.wait()
 
-    def wait(self, timeout_s: float = 10.0) -> int:
+    def wait(self, timeout_s: float = WAIT_S) -> int:
         """Wait for the end of the process and return its exit status; its output is complete then.
 
         Raises:
@@ -86,7 +86,7 @@ class Child:
         self._err.join(1.0)
         return status
 
-    def wait_for(self, pattern: str, timeout_s: float = 10.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout_s: float = WAIT_S) -> re.Match[str]:
         """Wait until *pattern* is found in stdout or stderr, line by line, and return the match.
 
         Raises:
@@ -138,7 +138,7 @@ class Child:
         killed = self.returncode == -signal.SIGKILL
         with contextlib.suppress(AssertionError):
             # What was killed had no chance to end what it started.
-            wait_until(lambda: not _group_members(self.pid), 0.0 if killed else 2.0)
+            wait_until(lambda: not _group_members(self.pid), 0.0 if killed else 10.0)
         left = _group_members(self.pid)
         if left:
             with contextlib.suppress(ProcessLookupError):
@@ -207,8 +207,8 @@ def running(
     ready: str | re.Pattern[str] | Callable[[Child], object] | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    timeout_s: float = 15.0,
-    stop_timeout_s: float = 5.0,
+    timeout_s: float = WAIT_S,
+    stop_timeout_s: float = WAIT_S,
 ) -> Iterator[Child]:
     """Run a real child process for the length of the ``with`` block.
 
@@ -246,7 +246,7 @@ def running(
 
 def run_cli(
     *argv: str | os.PathLike[str],
-    timeout_s: float = 30.0,
+    timeout_s: float = 60.0,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdin: str = "",

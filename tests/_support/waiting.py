@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["wait_until"]
+__all__ = ["WAIT_S", "wait_until"]
 
 T = TypeVar("T")
 
 POLL_S = 0.01
+WAIT_S = 30.0
+"""What takes a second alone may take ten of them among others; only a failure waits so long."""
 
 
-def wait_until(predicate: Callable[[], T], timeout_s: float = 10.0, what: str = "") -> T:
+def wait_until(predicate: Callable[[], T], timeout_s: float = WAIT_S, what: str = "") -> T:
     """Call *predicate* until its result is true, and return that result.
 
     An ``AssertionError`` or ``LookupError`` that it raises counts as "not yet", so that a

@@ -10,6 +10,8 @@ from typing import Any
 
 import zmq
 
+from tests._support.waiting import WAIT_S
+
 __all__ = ["FakeDaemon", "RawClient", "frame", "from_recording", "load", "payload_of"]
 
 RECORDINGS = Path(__file__).resolve().parents[1] / "wire"
@@ -57,7 +59,7 @@ class RawClient:
     def send(self, *frames: bytes) -> None:
         self.dealer.send_multipart(frames)
 
-    def receive(self, timeout_s: float = 10.0) -> list[bytes] | None:
+    def receive(self, timeout_s: float = WAIT_S) -> list[bytes] | None:
         """Return the next response; ``None`` if there is none in time."""
         if not self.dealer.poll(1000 * timeout_s):
             return None
@@ -81,7 +83,7 @@ class RawClient:
         id_ = self.send_request(kind, target, payload, bulk)
         return self.reply_to(id_)
 
-    def reply_to(self, id_: bytes, timeout_s: float = 10.0) -> list[bytes]:
+    def reply_to(self, id_: bytes, timeout_s: float = WAIT_S) -> list[bytes]:
         """Return the REP to the request *id_*."""
         deadline = time.monotonic() + timeout_s
         while (remaining := deadline - time.monotonic()) > 0:
@@ -118,7 +120,7 @@ class RawClient:
             if self.subscriber.poll(20):
                 return
 
-    def next_broadcast(self, timeout_s: float = 10.0) -> list[bytes]:
+    def next_broadcast(self, timeout_s: float = WAIT_S) -> list[bytes]:
         assert self.subscriber is not None
         if not self.subscriber.poll(1000 * timeout_s):
             raise AssertionError(f"no broadcast within {timeout_s:g} s")

@@ -38,6 +38,9 @@ from tests.system._curve import (
     server_key,
 )
 
+# Some start many processes, one after the other; a busy machine makes all of it longer.
+pytestmark = pytest.mark.timeout(180)
+
 CURVE = {"curve": True}
 ANA = new_pair()
 BOB = new_pair()
@@ -200,7 +203,7 @@ def test_a_refused_client_is_told_what_to_have_allowed_and_goes_on_when_it_was()
                     store["temp"].get()
                 keys = authorised_keys()
                 keys.allow(AuthorisedKey("me", "read", public))
-                assert wait_until(lambda: value_of(store)) == 77.0
+                assert wait_until(lambda: value_of(store), 30) == 77.0
         finally:
             config.set_answer_timeout_s(None)
 
@@ -499,10 +502,20 @@ def test_a_registry_keeps_the_place_of_a_daemon_that_does_not_let_it_in(
         '[items.temp]\ntype = "numeric"\n'
     )
     other = {"MKTL_HOME": str(tmp_path / "other")}
-    with running(["markd", str(access)], ready="on the air", env=other):
-        intruder = run_cli("markd", "cryo", "hw", "-o")
-        assert intruder.returncode != 0
-        assert "that one answers" in intruder.stderr
+    with contextlib.ExitStack() as stack:
+        # Neither it nor the intruder waits long for the answer of a registry.
+        def is_known() -> bool:
+            stack.close()
+            place = running(["markd", str(access)], ready="on the air", env=other)
+            return "is known to the registry" in stack.enter_context(place).stderr_text
+
+        def is_refused() -> bool:
+            intruder = run_cli("markd", "cryo", "hw", "-o", timeout_s=10)
+            assert intruder.returncode != 0
+            return "that one answers" in intruder.stderr
+
+        wait_until(is_known, 30)
+        wait_until(is_refused, 30)
 
 
 def test_a_changed_key_of_a_running_process_is_told_as_what_it_is(registry: Child) -> None:
@@ -626,10 +639,10 @@ def test_a_client_goes_on_when_its_daemon_turns_curve_on_and_off(registry: Child
         for access in ({}, CURVE, {}, SECRETIVE):
             with announced(registry, access) as daemon:
                 item = store["temp"]
-                wait_until(lambda: value_of(store) == 77.0, 20)
+                wait_until(lambda: value_of(store) == 77.0, 60)
                 item.subscribe()
                 daemon.store["temp"].publish(78.0)
-                wait_until(lambda: value_of(store) == 78.0, 20)
+                wait_until(lambda: value_of(store) == 78.0, 60)
     finally:
         store.close()
         config.set_answer_timeout_s(None)

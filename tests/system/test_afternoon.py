@@ -68,7 +68,7 @@ class Reader:
             self._start(command)
         elif command.text.startswith("mark get"):
             # The daemon takes a moment to notice what was done to the simulator.
-            wait_until(lambda: self._compare(command), 15, command.text)
+            wait_until(lambda: self._compare(command), 40, command.text)
         else:
             self._compare(command)
 

@@ -56,7 +56,7 @@ def test_peers_that_are_gone_are_waited_for_together(
 def test_registries_that_were_found_and_are_silent_are_forgotten_and_those_by_hand_are_not(
     fake: FakeDaemon, silent: list[tuple[str, int]], mktl_home: Path
 ) -> None:
-    mktl.config.set_answer_timeout_s(0.3)
+    mktl.config.set_answer_timeout_s(2.0)
     try:
         directory.remember_registries([*silent, ("127.0.0.1", fake.rep)])
         by_hand = mktl_home / "client" / "registries"
@@ -179,7 +179,7 @@ def test_daemon_that_is_stopped_does_not_hold_up_the_items_of_another(
         try:
             waiting = threading.Thread(target=lambda: store.read(["y"]))
             waiting.start()
-            wait_until(lambda: any(lock.locked() for lock in store._connecting.values()))
+            wait_until(lambda: any(lock.locked() for lock in [*store._connecting.values()]))
             assert store["x"].value == 1
             assert store["z"].value == 1
             assert store["z"].description.type == "numeric"
@@ -212,9 +212,8 @@ def test_threads_that_ask_for_the_same_store_share_items_and_connections() -> No
 
 
 def test_daemon_that_is_gone_is_forgotten_when_another_holds_its_keys(
-    tmp_path: Path, mktl_home: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, mktl_home: Path
 ) -> None:
-    monkeypatch.setenv("MKTL_TIMEOUT", "0.5")
     with daemon_process(tmp_path, {"temp": {"initial": 1}}, alias="old"):
         assert mktl.get("cryo.temp").value == 1
     mktl.close()
@@ -240,14 +239,17 @@ def test_daemons_that_are_gone_are_waited_for_at_the_same_time(
         }
     mktl.close()
     monkeypatch.setenv("MKTL_TIMEOUT", "0.5")
-    threads: list[int] = []
+    connecting: list[str] = []
+    together = threading.Barrier(len(aliases))
     connect = Store._connect
 
     def counted(self: Store, uuid: str) -> object:
-        threads.append(threading.get_ident())
+        connecting.append(uuid)
+        if len(connecting) <= len(aliases):
+            together.wait(30)
         return connect(self, uuid)
 
     monkeypatch.setattr(Store, "_connect", counted)
     answers = mktl.get("cryo").read([f"key-{alias}" for alias in aliases])
     assert all(isinstance(answer, mktl.NoAnswer) for answer in answers.values())
-    assert len(set(threads[:4])) == 4
+    assert len(set(connecting[:4])) == 4

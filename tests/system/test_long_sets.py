@@ -39,7 +39,7 @@ class Hardware:
         with self.counting:
             self.carried_out.append((value, asked_at))
             self.under_way += 1
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(50)
         self.value = value
         if self.failure is not None:
             raise self.failure

@@ -30,7 +30,7 @@ def test_watch_begins_with_the_present_value_and_ends_after_a_count(daemon: Chil
 
 
 def test_watch_ends_after_a_time(daemon: Child) -> None:
-    done = run_cli("mark", "watch", "cryo.mode", "--for", "0.5", "--json")
+    done = run_cli("mark", "watch", "cryo.mode", "--for", "2", "--json")
     assert done.returncode == 0
     assert [json.loads(line)["formatted"] for line in done.stdout.splitlines()] == ["Off"]
 
@@ -83,7 +83,7 @@ def test_watch_shows_values_of_a_daemon_that_is_stopped_as_invalid_until_it_goes
 
 
 def test_watch_of_a_daemon_that_stays_away_ends_with_no_answer(daemon: Child) -> None:
-    with running(["mark", "watch", "cryo.temp", "--for", "3"], ready=r"cryo\.temp") as watching:
+    with running(["mark", "watch", "cryo.temp", "--for", "6"], ready=r"cryo\.temp") as watching:
         daemon.kill()
         assert watching.wait() == 3
 

@@ -145,7 +145,8 @@ def test_items_are_marked_invalid_while_the_cable_is_pulled_and_valid_again_afte
         before = temperature.value
         twin.cut()
         wait_until(lambda: temperature.quality == "invalid", what="an invalid temperature")
-        assert "down" in (temperature.reason or "")
+        wait_until(lambda: "down" in (temperature.reason or ""), what="the reason")
+        assert temperature.quality == "invalid"
         assert temperature.value == pytest.approx(before, abs=1)
         twin.restore()
         wait_until(lambda: temperature.quality == "valid", 20, "a valid temperature again")

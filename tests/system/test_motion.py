@@ -134,6 +134,11 @@ def outcome(pending: Any, timeout_s: float = 30.0) -> Exception | None:
     return None
 
 
+def followed(rig: Rig) -> None:
+    """Wait until it is known that the move has begun, which the axis says after it has begun it."""
+    wait_until(lambda: rig.position.quality == "changing", what="a look at the move")
+
+
 def stands_at(error: Exception) -> int:
     found = re.search(r"it stands at (-?\d+) ", str(error))
     assert found, f"it does not say where the axis stands: {error}"
@@ -160,7 +165,7 @@ def move_ten_times(rig: Rig) -> None:
         if stop_after is not None:
             way = abs(target - here) * stop_after
             wait_until(lambda: abs(rig.at - here) >= way or pending.poll())  # noqa: B023
-            rig.store["stop"].set(1, timeout=5)
+            rig.store["stop"].set(1, timeout=20)
         error = outcome(pending)
         said = f"move {number} from {here} to {target}, stopped after {stop_after}: {error}"
         assert not rig.moving, said
@@ -203,7 +208,7 @@ def test_a_set_answers_when_the_axis_has_settled_and_tells_where_it_is_meanwhile
 
 def test_a_stop_gets_through_at_once_and_ends_the_move(rig):
     pending = rig.go(60)
-    rig.store["stop"].set(1, timeout=5)
+    rig.store["stop"].set(1, timeout=20)
     error = outcome(pending)
     assert type(error) is Stopped
     assert "a stop was asked for" in str(error)
@@ -219,7 +224,7 @@ def test_a_stop_lets_nothing_begin_that_was_asked_for_before_it(rig):
     pending.append(rig.store["step"].set(rig.steps(3), wait=False))
     for one in pending:
         one.wait_acknowledged()
-    rig.store["stop_all"].set(1, timeout=5)
+    rig.store["stop_all"].set(1, timeout=20)
     errors = [outcome(one) for one in pending]
     assert [type(error) for error in errors] == [Stopped] * 4
     assert all("was not begun" in str(error) for error in errors[1:])
@@ -256,7 +261,7 @@ def test_homing_answers_when_the_reference_was_found(rig):
     wait_until(lambda: rig.position.get() == rig.at and rig.position.quality == "valid")
     pending = rig.store["home"].set(rig.kind.home, wait=False)
     wait_until(lambda: rig.moving or pending.poll())
-    rig.store["stop"].set(1, timeout=5)
+    rig.store["stop"].set(1, timeout=20)
     error = outcome(pending)
     assert error is None or "homing" in str(error)
     assert not rig.moving
@@ -267,7 +272,7 @@ def test_homing_that_was_stopped_is_never_done_whatever_was_stopped_before_it(ri
     for asked in (rig.position.set(rig.steps(0), wait=False), None):
         pending = asked or rig.store["home"].set(rig.kind.home, wait=False)
         wait_until(lambda: rig.moving or pending.poll())  # noqa: B023
-        rig.store["stop"].set(1, timeout=5)
+        rig.store["stop"].set(1, timeout=20)
         error = outcome(pending)
         assert type(error) is Stopped
         assert stands_at(error) == rig.at
@@ -285,6 +290,7 @@ def test_what_blocks_the_axis_is_told_in_words(rig):
 
 def test_a_link_that_is_cut_during_a_move_leaves_the_position_unknown(rig):
     pending = rig.go(60)
+    followed(rig)
     rig.twin.cut()
     error = outcome(pending)
     assert isinstance(error, DeviceLost)
@@ -300,6 +306,7 @@ def test_a_link_that_is_cut_during_a_move_leaves_the_position_unknown(rig):
 
 def test_a_loss_of_power_during_a_move_is_never_the_end_of_it(rig):
     pending = rig.go(60)
+    followed(rig)
     seen = Seen(rig.position)
     rig.twin.fault("power-cycle", off_s=0.5)
     error = outcome(pending)

@@ -136,6 +136,7 @@ def test_a_dead_daemon_is_forgotten_only_when_that_is_asked_for(
             assert refused.wait() == 3
             assert "start this one with -o" in refused.stderr_text
         with keeper(tmp_path, "cryo", "cold", ["temp"], "-o", home=elsewhere):
+            monkeypatch.delenv("MKTL_TIMEOUT")
             mktl.get("cryo.temp").set(4.0)
             assert len(mktl.get("cryo").blocks) == 1
 
@@ -206,13 +207,12 @@ def test_without_a_registry_an_address_by_hand_is_enough(
 
 
 def test_a_new_identity_under_an_old_alias_replaces_what_a_client_has_cached(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     with registry():
         with keeper(tmp_path, "cryo", "cold", ["temp"]):
             assert run_cli("mark", "get", "cryo.temp").returncode == 0
         with keeper(tmp_path, "cryo", "cold", ["temp"], "-o", home=tmp_path / "reinstalled"):
-            monkeypatch.setenv("MKTL_TIMEOUT", "0.5")
             done = run_cli("mark", "get", "cryo.temp")
             assert (done.returncode, done.stdout.strip()) == (0, "cryo.temp: 0")
             assert len(list((tmp_path / "mktl-home/client/cache/cryo").iterdir())) == 1

@@ -54,7 +54,7 @@ class Host:
     def __init__(self, url: str) -> None:
         where = urlsplit(url)
         assert where.hostname == "127.0.0.1"
-        self._socket = socket.create_connection((where.hostname, where.port or 0), timeout=5)
+        self._socket = socket.create_connection((where.hostname, where.port or 0), timeout=30)
         self._lines = self._socket.makefile("rb")
 
     def send(self, data: bytes) -> None:
@@ -244,7 +244,7 @@ def test_pymodbus_finds_three_units_on_one_line(serve: Serve) -> None:
     assert len(places) == 1
     assert [each["url"].rpartition("=")[2] for each in ready.values()] == ["1", "2", "9"]
     assert len({each["control"] for each in ready.values()}) == 1
-    with closing(ModbusSerialClient(places.pop(), baudrate=19_200, timeout=2, retries=0)) as host:
+    with closing(ModbusSerialClient(places.pop(), baudrate=19_200, timeout=10, retries=0)) as host:
         assert host.connect()
 
         def read(unit: int, address: int) -> int:
@@ -258,6 +258,7 @@ def test_pymodbus_finds_three_units_on_one_line(serve: Serve) -> None:
         host.comm_params.timeout_connect = 0.3
         with pytest.raises(ModbusIOException):
             read(2, 300)
+        host.comm_params.timeout_connect = 10
         assert read(9, 4) == 78
 
 
@@ -301,7 +302,7 @@ def test_units_of_a_text_line_answer_for_themselves_alone(serve: Serve) -> None:
     assert ready["turbo"]["url"].endswith("?unit=12")
     where = urlsplit(ready["turbo"]["url"])
     assert urlsplit(ready["roughing"]["url"]).netloc == where.netloc
-    with socket.create_connection((where.hostname, where.port), timeout=5) as host:
+    with socket.create_connection((where.hostname, where.port), timeout=30) as host:
 
         def answer(to: bytes) -> bytes:
             host.sendall(to)
@@ -442,7 +443,8 @@ def test_pymodbus_reads_and_writes_what_a_file_describes(
     described: dict[str, dict[str, Any]],
 ) -> None:
     where = urlsplit(described["plc"]["url"])
-    with closing(ModbusTcpClient(str(where.hostname), port=where.port or 0, retries=0)) as host:
+    client = ModbusTcpClient(str(where.hostname), port=where.port or 0, timeout=10, retries=0)
+    with closing(client) as host:
         assert host.connect()
 
         def float_at(address: int) -> float:

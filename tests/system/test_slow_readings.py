@@ -33,7 +33,7 @@ class Slow(mktl.Item):
 
     def req_refresh(self) -> Any:
         self.meter.reached.set()
-        assert self.meter.go_on.wait(10)
+        assert self.meter.go_on.wait(30)
         return 1.0
 
 
@@ -67,7 +67,7 @@ def daemon(meter: Meter) -> Iterator[mktl.Daemon]:
 
 
 def test_an_item_that_is_polled_apart_does_not_hold_up_those_of_its_controller(daemon, meter):
-    assert meter.reached.wait(10)
+    assert meter.reached.wait(30)
     before = meter.quick
     wait_until(lambda: meter.quick > before + 5)
     assert daemon.store["slow"].timestamp is None

@@ -35,7 +35,7 @@ driver = "text"
 url = "{url}"
 identify = {{ask = "*IDN?", reply = "ACME,VG-7,[0-9]+"}}
 refused = "ERR [0-9]"
-timeout_s = 0.3
+timeout_s = 1
 retry_first_s = 0.05
 retry_longest_s = 0.2
 

@@ -48,6 +48,11 @@ def sent(fake: FakeDaemon, kind: bytes, target: bytes) -> list[list[bytes]]:
     return [one for one in fake.requests if one[2:4] == [kind, target]]
 
 
+def subscribed(fake: FakeDaemon) -> None:
+    """Wait until the client is, which no daemon of this kind can tell it."""
+    wait_until(lambda: RECORDED_SUBSCRIPTIONS[0] in fake.subscriptions)
+
+
 def test_client_asks_for_the_hash_of_a_store_as_recorded(fake: FakeDaemon, store: Store) -> None:
     assert store["number"].value == 5
     (ours,) = sent(fake, b"GET", b"warm._hash")
@@ -58,7 +63,7 @@ def test_client_asks_for_the_hash_of_a_store_as_recorded(fake: FakeDaemon, store
 
 def test_client_subscribes_and_then_primes_with_a_refresh(fake: FakeDaemon, store: Store) -> None:
     assert store["number"].value == 5
-    assert RECORDED_SUBSCRIPTIONS[0] in fake.subscriptions
+    subscribed(fake)
     (ours,) = sent(fake, b"GET", b"warm.number")
     assert ours[2:] == recorded_request(b"GET", b"warm.number")[2:]
 
@@ -117,6 +122,7 @@ def test_values_follow_the_broadcasts_of_a_daemon_that_confirms_nothing(
 ) -> None:
     item = store["number"]
     assert item.value == 5
+    subscribed(fake)
     fake.publish(b"warm.number.", b"a", b'{"value":9,"time":1795469730.5}')
     wait_until(lambda: item.value == 9)
     assert len(sent(fake, b"GET", b"warm.number")) == 1
@@ -131,6 +137,7 @@ def test_callbacks_hear_each_broadcast_of_a_daemon_that_confirms_nothing(
         heard.append(value)
 
     store["number"].register(note, prime=True)
+    subscribed(fake)
     for value in range(100):
         fields = json.dumps({"value": value, "time": 1795469730.5 + value})
         fake.publish(b"warm.number.", b"a", fields.encode())
@@ -174,6 +181,7 @@ def test_watch_shows_a_value_once_whose_broadcast_comes_after_it_was_asked_for(
     for payload in store["number"].watch(timeout=10):
         seen.append(payload.value)
         if len(seen) == 1:
+            subscribed(fake)
             present = fake.values["number"]
             fake.publish(b"warm.number.", b"a", json.dumps(present).encode())
             fake.publish(b"warm.number.", b"a", b'{"value":6,"time":1795469800.5}')
