@@ -208,6 +208,12 @@ class Keeper(ABC, Generic[Kept]):
                     self._link.plan(time.monotonic() + delay_s)
                     self._rest(delay_s)
 
+    def _after_loss(self) -> str:
+        """Say what happens next where the connection was lost."""
+        if self._closing.is_set():
+            return "the controller was closed"
+        return PAUSED if self._paused else "connecting again"
+
     def _stay_paused(self) -> None:
         self._link.change("Paused", PAUSED)
         while self._paused and not self._closing.is_set():

@@ -269,9 +269,8 @@ class Line(Keeper[Connection]):
         unknown = "it may or may not have been carried out; " if connection.told else ""
         if isinstance(error, DeviceLost):
             self._lose(connection, str(error))
-            after = "the controller was closed" if self._closing.is_set() else "connecting again"
-            text = f"{self.label}: {error} while {message!r} was under way; {unknown}{after}"
-            return DeviceLost(text)
+            text = f"{self.label}: {error} while {message!r} was under way; {unknown}"
+            return DeviceLost(text + self._after_loss())
         self._wake.set()
         after = "the line is put back in step before anything else is sent"
         if isinstance(error, DeviceTimeout):

@@ -19,7 +19,7 @@ __all__ = ["THREAD_PREFIX", "LibraryPort"]
 
 THREAD_PREFIX = "port "
 _LOOK_S = 0.2  # how often to look whether the connection still stands, while a call is under way
-_GRACE_S = 1.5  # beyond the deadline: pyvisa-py waits 1 s longer than it tells the instrument to
+_GRACE_S = 3.0  # beyond the deadline: pyvisa-py waits 1 s longer than it tells the instrument to
 _RELEASE_S = 2.0  # pyserial rests for 0.3 s when it closes an RFC 2217 connection
 
 _OVERDUE = "the library did not come back in time, so the port was given up"

@@ -13,7 +13,7 @@ from drivers.line import Line
 from drivers.ports import port_for_url
 from drivers.ports.scripted import ScriptedPort
 from drivers.settings import LineSettings
-from mktl.errors import DeviceTimeout, LinkDown, ProtocolMismatch
+from mktl.errors import DeviceLost, DeviceTimeout, LinkDown, ProtocolMismatch
 from tests._support import wait_until
 from tests.unit.drivers.fakes import answer_with_name, device, line_to, settings
 
@@ -303,6 +303,26 @@ def test_close_ends_an_exchange_that_waits_for_its_reply():
         line.close()
         asking.join(10)
     assert "may or may not have been carried out" in str(errors[0])
+
+
+def test_an_exchange_that_a_pause_ends_does_not_speak_of_a_next_attempt():
+    errors: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            line.exchange(b"silence\n", timeout_s=30)
+        except DeviceLost as error:
+            errors.append(error)
+
+    with (
+        device(lambda m: answer_with_name(m) if m == "ID?" else None) as fake,
+        line_to(fake.url) as line,
+    ):
+        asking = started(ask)
+        wait_until(lambda: "silence" in fake.received)
+        line.pause()
+        asking.join(30)
+    assert str(errors[0]).endswith("; it was paused by hand, and the port is free for others")
 
 
 @pytest.mark.parametrize("query", [True, False])
