@@ -24,7 +24,7 @@ class Slow:
 
     def __call__(self, message: bytes) -> bytes:
         if message == b"T?":
-            self.begin.wait(10)
+            self.begin.wait(30)
             return b"77.1\r\n"
         self.pause.wait(0.05)
         return b"1013\r\n"
@@ -34,7 +34,7 @@ class Slow:
 def test_a_late_reply_answers_no_other_question_after_the_port_was_opened_anew(query):
     # With nothing to ask it, the port is opened anew: the answer comes through the new one.
     slow = Slow()
-    with pty_device(slow) as device, opened(device, ITEMS, query=query, timeout_s=0.3) as driver:
+    with pty_device(slow) as device, opened(device, ITEMS, query=query, timeout_s=1.0) as driver:
         with pytest.raises(DeviceTimeout):
             read(driver, "temperature")
         threading.Timer(0.5, slow.begin.set).start()
@@ -50,22 +50,22 @@ def test_a_serial_server_that_keeps_the_reply_for_the_next_connection_answers_no
             server.hang_up()
             threading.Timer(0.4, kept.set).start()
             return None
-        kept.wait(10)
+        kept.wait(30)
         pause.wait(0.05)
         return b"1013\r\n"
 
     def deliver() -> None:
-        kept.wait(10)
+        kept.wait(30)
         server.send(b"77.1\r\n")
 
-    with text_device(reply) as server, opened(server, ITEMS, timeout_s=0.3) as driver:
+    with text_device(reply) as server, opened(server, ITEMS, timeout_s=1.0) as driver:
         late = threading.Thread(target=deliver)
         late.start()
         with pytest.raises(DeviceLost):
             read(driver, "temperature")
         for _ in range(3):
             assert read_at_last(driver, "pressure") == 1013
-        late.join(10)
+        late.join(30)
 
 
 def test_a_silent_unit_that_cannot_be_asked_who_it_is_is_left_alone_all_the_same():
@@ -73,7 +73,7 @@ def test_a_silent_unit_that_cannot_be_asked_who_it_is_is_left_alone_all_the_same
         return b"77.1\r\n" if message == b"1T?" else None
 
     items = {"temperature": {"ask": "{unit}T?", "reply": "{value:g}"}}
-    quick = {"timeout_s": 0.1, "retry_first_s": 5, "retry_longest_s": 5}
+    quick = {"timeout_s": 1.0, "retry_first_s": 30, "retry_longest_s": 30}
     with (
         text_device(answer) as device,
         opened(device, items, query="?unit=1", **quick) as healthy,

@@ -52,10 +52,10 @@ def dressed_once(device: FakeModbus, dress) -> None:
 @BOTH
 def test_a_late_reply_never_answers_the_next_question(rtu):
     release = threading.Event()
-    with fake(rtu=rtu) as device, opened(device.url_of(), timeout_s=0.5) as plc:
+    with fake(rtu=rtu) as device, opened(device.url_of(), timeout_s=5) as plc:
 
         def late(unit: int, pdu: bytes) -> bytes | None:
-            release.wait(10)
+            release.wait(30)
             return device.behave(unit, pdu)
 
         for n in range(1, 4):
@@ -102,12 +102,12 @@ def test_without_loopback_a_serial_line_has_to_be_quiet_for_long():
     late = []
     with (
         fake(rtu=True) as device,
-        opened(device.url_of(), loopback=False, timeout_s=0.1) as plc,
+        opened(device.url_of(), loopback=False, timeout_s=0.8) as plc,
     ):
 
         def answer_late(unit: int, pdu: bytes) -> None:
             frame = device.frame(0, unit, b"\x03\x02\xde\xad")
-            late.append(threading.Timer(0.25, device.send, [frame]))
+            late.append(threading.Timer(1.0, device.send, [frame]))
             late[0].start()
 
         Once(device, 3, answer_late)
@@ -141,7 +141,7 @@ def test_a_silent_unit_is_known_as_such_before_anything_else_is_waited_for(rtu):
 
 @BOTH
 def test_a_unit_that_answers_all_but_some_questions_stays_up(rtu):
-    with fake(rtu=rtu) as device, opened(device.url_of(), timeout_s=0.1) as plc:
+    with fake(rtu=rtu) as device, opened(device.url_of(), timeout_s=1.0) as plc:
         device.answer_pdu = lambda unit, pdu: None if pdu[0] == 3 else device.behave(unit, pdu)
         for address in range(4):
             with pytest.raises(DeviceTimeout):
@@ -191,7 +191,7 @@ def reads(plc, address: int) -> bool:
 @BOTH
 @pytest.mark.parametrize("left", range(1, 9))
 def test_a_truncated_reply_is_a_timeout_that_says_what_came(rtu, left):
-    with fake(rtu=rtu) as device, opened(device.url_of(), timeout_s=0.1) as plc:
+    with fake(rtu=rtu) as device, opened(device.url_of(), timeout_s=1.0) as plc:
         dressed_once(device, lambda frame: frame[: min(left, len(frame) - 1)])
         with pytest.raises(DeviceTimeout, match="came back"):
             plc.read_holding_registers(1, 1)
@@ -249,10 +249,10 @@ def test_a_write_that_is_answered_with_another_value_is_a_mismatch(rtu):
 
 @BOTH
 def test_a_busy_device_is_asked_again_until_the_deadline(rtu):
-    with fake(rtu=rtu) as device, opened(device.url_of(), timeout_s=1) as plc:
+    with fake(rtu=rtu) as device, opened(device.url_of(), timeout_s=10) as plc:
         Once(device, 3, lambda unit, pdu: b"\x83\x06").left = 3
         assert plc.read_holding_registers(1, 1) == [1]
-    with fake(rtu=rtu) as device, opened(device.url_of(), timeout_s=0.2) as plc:
+    with fake(rtu=rtu) as device, opened(device.url_of(), timeout_s=1.0) as plc:
         device.answer_pdu = lambda unit, pdu: b"\x83\x06"
         with pytest.raises(DeviceRefused, match=r"server device busy \(exception 6\)"):
             plc.read_holding_registers(1, 1)
@@ -272,7 +272,7 @@ def test_a_gateway_without_an_answer_is_a_silent_unit():
         assert one.read_holding_registers(1, 1) == [1]
         assert one.status().state == "Up"
         device.answer_pdu = device.behave
-        two.wait_until_up(timeout_s=10)
+        two.wait_until_up(timeout_s=30)
 
 
 @BOTH
@@ -282,14 +282,14 @@ def test_why_a_unit_counts_as_silent_is_told_once_however_often_the_port_is_open
     caplog.set_level(logging.INFO, "drivers")
     with fake(rtu=rtu) as device:
         device.answer_pdu = lambda unit, pdu: None
-        with opened(device.url_of(), up=False, timeout_s=0.1) as plc:
+        with opened(device.url_of(), up=False, timeout_s=0.5) as plc:
             wait_until(lambda: device.connections >= 4)
             assert plc.status().state == "Down"
             assert "loopback = false" in plc.status().error
             assert len([one for one in caplog.messages if "unit 1: the link is down" in one]) == 1
             assert len([one for one in caplog.messages if one.startswith("bus at")]) == 2
             device.answer_pdu = device.behave
-            plc.wait_until_up(timeout_s=10)
+            plc.wait_until_up(timeout_s=30)
     assert not [one for one in caplog.messages if "none of its units" in one]
 
 
@@ -301,7 +301,7 @@ def test_a_gateway_without_a_path_to_the_unit_is_no_sign_of_the_unit(rtu):
             wait_until(lambda: "gateway path unavailable" in plc.status().error)
             assert plc.status().state != "Up"
             device.answer_pdu = device.behave
-            plc.wait_until_up(timeout_s=10)
+            plc.wait_until_up(timeout_s=30)
             assert plc.read_holding_registers(1, 1) == [1]
 
 
@@ -320,7 +320,7 @@ def test_a_silent_unit_of_a_serial_line_does_not_delay_the_others():
             two.read_holding_registers(1, 1)
         assert one.read_holding_registers(1, 1) == [1]
         device.answer_pdu = device.behave
-        two.wait_until_up(timeout_s=10)
+        two.wait_until_up(timeout_s=30)
 
 
 @BOTH
@@ -329,7 +329,7 @@ def test_a_connection_that_is_half_open_is_noticed_and_made_anew(rtu):
         device.answer_pdu = lambda unit, pdu: None
         wait_until(lambda: not reads(plc, 1) and plc.status().state != "Up")
         device.answer_pdu = device.behave
-        plc.wait_until_up(timeout_s=10)
+        plc.wait_until_up(timeout_s=30)
         assert device.connections > 1
         assert plc.read_holding_registers(1, 1) == [1]
 
@@ -350,7 +350,7 @@ def test_a_connection_that_breaks_says_that_the_write_may_have_been_carried_out(
         Once(device, 6, lambda unit, pdu: device.hang_up())
         with pytest.raises(DeviceLost, match=r"write register 5.*may or may not"):
             plc.write_register(5, 7)
-        plc.wait_until_up(timeout_s=10)
+        plc.wait_until_up(timeout_s=30)
 
 
 # --- a lost answer to a write ---------------------------------------------------------------------

@@ -172,7 +172,7 @@ class Console:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-        self._thread.join(5)
+        self._thread.join(30)
 
     def take(self, data: bytes) -> None:
         with self._changed:
@@ -303,11 +303,11 @@ class QuickVantage(DavisVantage):
     line_defaults = replace(
         DavisVantage.line_defaults,
         quiet_s=0.03,
-        timeout_s=0.4,
+        timeout_s=1.5,
         idle_probe_s=0.4,
         retry_first_s=0.05,
         retry_longest_s=0.2,
-        wake=Wake(b"\n", b"\n\r", within_s=0.15, tries=3),
+        wake=Wake(b"\n", b"\n\r", within_s=0.6, tries=3),
     )
 
 
@@ -319,7 +319,7 @@ def opened(
     try:
         made.start()
         if up:
-            made.wait_until_up(timeout_s=10)
+            made.wait_until_up(timeout_s=30)
         yield made
     finally:
         made.close()

@@ -65,7 +65,7 @@ class FakeDevice:
         self._listener.close()
         self.hang_up()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
         for peer in self._peers:
             peer.close()
 
@@ -115,7 +115,7 @@ def line_to(url: str, *, up: bool = True, on_connect: Any = None, **changes: Any
     try:
         line.start()
         if up:
-            line.wait_until_up(timeout_s=10)
+            line.wait_until_up(timeout_s=30)
         yield line
     finally:
         line.close()

@@ -20,7 +20,7 @@ from tests.unit.drivers.fakes import FakeDevice
 
 __all__ = ["FakeModbus", "crossed_ptys", "fake", "opened", "pymodbus_server"]
 
-QUICK = {"retry_first_s": 0.05, "retry_longest_s": 0.2, "timeout_s": 0.3}
+QUICK = {"retry_first_s": 0.05, "retry_longest_s": 0.2, "timeout_s": 2.0}
 
 Pdu = Callable[[int, bytes], "bytes | None"]
 
@@ -137,7 +137,7 @@ def opened(
     try:
         driver.start()
         if up:
-            driver.wait_until_up(timeout_s=10)
+            driver.wait_until_up(timeout_s=30)
         yield driver
     finally:
         driver.close()
@@ -211,7 +211,7 @@ def pymodbus_server(
             yield url
         finally:
             loop.call_soon_threadsafe(stop[0].set)
-            thread.join(10)
+            thread.join(30)
 
 
 def _server(kind: str, where: str, units: tuple[int, ...], holding: Mapping[int, list[int]]) -> Any:

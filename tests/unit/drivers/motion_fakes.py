@@ -102,6 +102,6 @@ def asking() -> Iterator[Callable[..., Future[Any]]]:
 
 def failure(asked: Future[Any]) -> BaseException:
     """Return what was raised in the end."""
-    error = asked.exception(10)
+    error = asked.exception(30)
     assert error is not None, "it has not failed"
     return error

@@ -303,7 +303,7 @@ def test_a_console_that_does_not_wake_up_is_named_as_such(net):
         with pytest.raises(LinkDown, match="does not wake up"):
             station.outside_temperature_c()
         net.deaf_for = 0
-        station.wait_until_up(timeout_s=10)
+        station.wait_until_up(timeout_s=30)
         assert station.outside_temperature_c() == pytest.approx(10)
 
 

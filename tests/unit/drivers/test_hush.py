@@ -32,7 +32,7 @@ def test_a_device_that_never_stops_talking_is_told_to_before_the_line_is_drained
 
         talker = threading.Thread(target=talk)
         talker.start()
-        with line_to(fake.url, hush=b"HUSH\n", drain_s=0.5) as line:
+        with line_to(fake.url, hush=b"HUSH\n", drain_s=5.0) as line:
             assert line.exchange(b"hello\n") == b"re hello"
             assert fake.received == ["HUSH", IDENTITY.ask.decode().strip(), "hello"]
         talker.join()

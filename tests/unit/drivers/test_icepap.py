@@ -29,7 +29,7 @@ from tests.unit.drivers.motion_fakes import asking, failure
 from tests.unit.drivers.pages import page_text
 from tests.unit.drivers.text_fakes import TextDevice, text_device
 
-QUICK = {"timeout_s": 0.5, "retry_first_s": 0.05, "retry_longest_s": 0.2}
+QUICK = {"timeout_s": 2.0, "retry_first_s": 0.05, "retry_longest_s": 0.2}
 ALIVE = 0x00800203
 MOVING, SETTLING = 1 << 10, 1 << 11
 
@@ -201,7 +201,7 @@ def test_settling_is_part_of_a_move(icepap, system, device):
         wait_until(lambda: device.told(b"?STATUS 1") >= seen + 3)
         assert not move.done()
         system.rest(1)
-        assert move.result(10) is None
+        assert move.result(30) is None
 
 
 def test_a_stop_ends_the_move(icepap, system, device):
@@ -241,7 +241,7 @@ def test_homing_ends_when_the_controller_has_found_it(icepap, system, device):
         wait_until(lambda: device.told(b"1:?HOMESTAT") >= 2)
         assert not home.done()
         system.texts["1:?HOMESTAT"] = "FOUND -1"
-        assert home.result(10) is None
+        assert home.result(30) is None
         assert b"#1:HOME -1" in device.asked
         system.texts["1:?HOMESTAT"] = "NOTFOUND 1"
         with pytest.raises(MoveFailed, match="the home position was not found"):

@@ -198,7 +198,7 @@ def test_a_power_cycle_that_is_told_while_the_line_is_put_in_step_restores_the_s
 
 def test_a_power_cycle_that_is_told_in_a_late_reply_restores_the_settings(fake, instrument):
     with LakeShore336.open(
-        fake.url, restore=["RAMP 1,1,5"], timeout_s=0.2, retry_first_s=0.05
+        fake.url, restore=["RAMP 1,1,5"], timeout_s=1.0, retry_first_s=0.05
     ) as tc:
         tc.wait_until_up()
         answer = fake.answer
@@ -231,7 +231,7 @@ def test_a_power_cycle_is_noticed_beside_an_error(fake, instrument):
 
 
 def test_an_error_in_an_answer_that_was_lost_is_told(fake, instrument):
-    with LakeShore336.open(fake.url, timeout_s=0.2) as tc:
+    with LakeShore336.open(fake.url, timeout_s=1.0) as tc:
         tc.wait_until_up()
         answer = fake.answer
         fake.answer = lambda _message: None

@@ -399,7 +399,7 @@ def test_another_device_is_refused_and_both_are_named(rtu):
         wait_until(lambda: plc.status().state == "Wrong device")
         assert "holding 5 should be 5270, but it is 5" in plc.status().error
         device.words[5] = 5270
-        plc.wait_until_up(timeout_s=10)
+        plc.wait_until_up(timeout_s=30)
 
 
 def test_settings_are_restored_on_each_connect():
@@ -415,7 +415,7 @@ def test_settings_are_restored_on_each_connect():
         with pytest.raises(DeviceLost):
             plc.read_holding_registers(0, 1)
         wait_until(lambda: device.words[24] == 1)
-        plc.wait_until_up(timeout_s=10)
+        plc.wait_until_up(timeout_s=30)
 
 
 def test_a_setting_that_cannot_be_restored_keeps_the_link_down():

@@ -52,7 +52,7 @@ def test_a_chamber_is_read_and_set_over_a_serial_line(chamber):
 @pytest.mark.parametrize("kind", ["garbage", "truncated"])
 def test_a_sick_chamber_gives_errors_and_never_a_wrong_value(chamber, kind):
     twin, url = chamber
-    with opened(url, identify=MODEL, timeout_s=0.3) as f4:
+    with opened(url, identify=MODEL, timeout_s=1.0) as f4:
         model = item(f4, "model", "holding", 0)
         assert model.read() == 5270
         twin.fault(kind)

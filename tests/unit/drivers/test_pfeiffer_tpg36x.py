@@ -26,7 +26,7 @@ from tests._support import wait_until
 from tests.unit.drivers.text_fakes import PtyDevice, TextDevice, pty_device, text_device
 
 ACK, NAK, ENQ, ETX = b"\x06\r\n", b"\x15\r\n", b"\x05", b"\x03"
-QUICK = {"timeout_s": 1.0, "retry_first_s": 0.05, "retry_longest_s": 0.2}
+QUICK = {"timeout_s": 2.0, "retry_first_s": 0.05, "retry_longest_s": 0.2}
 IDENTITY = "TPG366,PTG28770,44990000,010400,010100"
 ALL = "0,8.0800E-05,1,1.0000E-09,2,1.0000E+03,3,0.0000E+00,4,0.0000E+00,5,2.0000E-02"
 
@@ -306,7 +306,7 @@ def test_an_acknowledgement_that_is_none_is_a_mismatch(unit, gauges):
 
 @pytest.mark.parametrize("lost", ["PR1", "PR1 ENQ"])
 def test_half_a_handshake_that_is_lost_is_a_timeout_and_the_next_answer_is_right(tcp, gauges, lost):
-    with opened(tcp, timeout_s=0.2) as unit:
+    with opened(tcp, timeout_s=1.0) as unit:
         unit.wait_until_up()
         gauges.known["PR2"] = "0,3.0000E+00"
         gauges.mangle = lambda message, reply: b"" if message == lost else reply
@@ -320,7 +320,7 @@ def test_half_a_handshake_that_is_lost_is_a_timeout_and_the_next_answer_is_right
 def test_a_late_answer_is_never_taken_for_another_one(tcp, gauges, late):
     gauges.known["PR2"] = "0,3.0000E+00"
     held: list[bytes] = []
-    with opened(tcp, timeout_s=0.3) as unit:
+    with opened(tcp, timeout_s=1.0) as unit:
         unit.wait_until_up()
 
         def mangle(message: str, reply: bytes) -> bytes:

@@ -26,7 +26,7 @@ from tests._support import wait_until
 from tests.unit.drivers.text_fakes import PtyDevice, TextDevice, pty_device, text_device
 
 # Longer than on a line of its own: what is tested is the conversation.
-QUICK = {"timeout_s": 1.0, "retry_first_s": 0.05, "retry_longest_s": 0.2}
+QUICK = {"timeout_s": 2.0, "retry_first_s": 0.05, "retry_longest_s": 0.2}
 DRIVE_SAYS = {
     2: "000000", 10: "000000", 23: "111111", 26: "000", 302: "111111", 303: "000000",
     304: "000000", 305: "111111", 306: "111111", 307: "000000", 308: "000833", 309: "000820",
@@ -261,7 +261,7 @@ def test_a_damaged_reply_is_a_mismatch_and_the_next_one_is_right(pump, bus):
 
 
 def test_silence_says_which_unit_and_what_was_asked(tcp, bus):
-    with opened(PfeifferTurbo, tcp, 1, timeout_s=0.2) as pump:
+    with opened(PfeifferTurbo, tcp, 1, timeout_s=1.0) as pump:
         pump.wait_until_up()
         bus.mangle = lambda telegram, reply: b"" if telegram.parameter == 309 else reply
         with pytest.raises(DeviceTimeout, match=r"u1, unit 1: .*0010030902=\?"):
@@ -281,7 +281,7 @@ def test_a_late_reply_is_never_taken_for_another_one(tcp, bus):
             return held[0] + reply
         return reply
 
-    with opened(PfeifferTurbo, tcp, 1, timeout_s=0.2) as pump:
+    with opened(PfeifferTurbo, tcp, 1, timeout_s=1.0) as pump:
         pump.wait_until_up()
         bus.mangle = mangle
         with pytest.raises(DeviceTimeout):
@@ -307,7 +307,7 @@ def test_wiring_that_sends_back_what_it_hears_confirms_nothing(tcp, bus):
         return message + b"\r" + (answer(message) or b"")
 
     tcp.reply = echo
-    with opened(PfeifferTurbo, tcp, 1, timeout_s=0.2) as pump:
+    with opened(PfeifferTurbo, tcp, 1, timeout_s=1.0) as pump:
         pump.wait_until_up()
         assert pump.speed_hz() == 820
         pump.set_pumping(True)
@@ -404,7 +404,7 @@ def test_what_cannot_be_restored_is_refused(restore):
 
 def test_a_gauge_at_the_address_of_a_drive_is_the_wrong_device(tcp, bus):
     bus.says[1][349] = "    A1"
-    with opened(PfeifferTurbo, tcp, 1, timeout_s=0.2) as pump:
+    with opened(PfeifferTurbo, tcp, 1, timeout_s=1.0) as pump:
         wait_until(lambda: pump.status().state == "Wrong device")
         assert "A1" in pump.status().error
         bus.says[1][349] = "TM 700"
@@ -413,14 +413,14 @@ def test_a_gauge_at_the_address_of_a_drive_is_the_wrong_device(tcp, bus):
 
 def test_a_drive_at_the_address_of_a_gauge_is_the_wrong_device(tcp, bus):
     bus.says[122][349] = "TC 400"
-    with opened(PfeifferGauge, tcp, 122, timeout_s=0.2) as gauge:
+    with opened(PfeifferGauge, tcp, 122, timeout_s=1.0) as gauge:
         wait_until(lambda: gauge.status().state == "Wrong device")
 
 
 def test_a_silent_unit_is_left_alone_and_comes_back(tcp, bus):
     with (
-        opened(PfeifferGauge, tcp, 122, timeout_s=0.1) as one,
-        opened(PfeifferGauge, tcp, 123, timeout_s=0.1) as other,
+        opened(PfeifferGauge, tcp, 122, timeout_s=1.0) as one,
+        opened(PfeifferGauge, tcp, 123, timeout_s=1.0) as other,
     ):
         one.wait_until_up()
         other.wait_until_up()

@@ -80,7 +80,7 @@ def test_a_unit_that_was_dropped_does_not_keep_a_dead_line_open():
     alive.set()
     with device(answer) as fake:
         Gauge(f"{fake.url}?unit=2")
-        with Gauge.open(f"{fake.url}?unit=1", timeout_s=0.1) as one:
+        with Gauge.open(f"{fake.url}?unit=1", timeout_s=1.0) as one:
             one.wait_until_up()
             with pytest.raises(ConfigurationError):
                 Gauge.open(f"{fake.url}?unit=3", min_gap_s=1)  # what was dropped is collected

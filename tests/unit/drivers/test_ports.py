@@ -175,7 +175,7 @@ def test_a_line_works_over_a_pseudo_terminal(pty):
     line = Line(port_for_url(f"serial://{name}"), settings(reply_end=b"\n", identity=None))
     assert line.exchange(b"hello\n") == b"re hello"
     line.exchange(b"end\n", reply=False)
-    thread.join(10)
+    thread.join(30)
     line.close()
 
 

@@ -52,7 +52,7 @@ class Server:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.hang_up()
-        self._thread.join(5)
+        self._thread.join(30)
         self.line.close()
 
     def write(self, data: bytes) -> None:
@@ -157,7 +157,7 @@ def test_closing_wakes_a_thread_that_reads(server):
 
     reader = threading.Thread(target=read)
     reader.start()
-    begun.wait(5)
+    begun.wait(30)
     port.close()
     reader.join(10)
     assert not reader.is_alive()

@@ -111,7 +111,7 @@ def test_a_line_over_a_socket_is_put_back_in_step():
         line = Line(port_for_url(url_of(fake)), settings(reply_end=b"\r\n"))
         with contextlib.closing(line):
             line.start()
-            line.wait_until_up(timeout_s=10)
+            line.wait_until_up(timeout_s=30)
             with pytest.raises(DeviceTimeout):
                 line.exchange(b"slow\n", timeout_s=0.1)
             assert line.exchange(b"next\n") == b"re next"
@@ -136,7 +136,7 @@ def test_a_peer_that_hangs_up_is_noticed_long_before_the_deadline():
         assert port.read(soon()) == b"re hello\r\n"
         thread, errors = error_of(lambda: port.read(time.monotonic() + 600))
         fake.hang_up()
-        thread.join(10)
+        thread.join(30)
         assert isinstance(errors[0], DeviceLost)
         with pytest.raises(DeviceLost):
             port.discard()
@@ -149,7 +149,7 @@ def test_closing_wakes_a_thread_that_reads_a_socket():
         thread, errors = error_of(lambda: port.read(time.monotonic() + 600))
         port.close()
         port.close()
-        thread.join(10)
+        thread.join(30)
         assert "closed on this side" in str(errors[0])
         with pytest.raises(DeviceLost, match="closed on this side"):
             port.open(soon())
@@ -262,7 +262,7 @@ def test_closing_wakes_a_thread_that_reads_a_message(instrument):
     port.open(soon())
     thread, errors = error_of(lambda: port.read(time.monotonic() + 600))
     port.close()
-    thread.join(10)
+    thread.join(30)
     assert "closed on this side" in str(errors[0])
 
 
@@ -270,7 +270,7 @@ def test_an_instrument_that_goes_away_is_noticed_long_before_the_deadline(instru
     with opened(instrument.url) as port:
         thread, errors = error_of(lambda: port.read(time.monotonic() + 600))
         instrument.close()
-        thread.join(10)
+        thread.join(30)
         assert isinstance(errors[0], DeviceLost)
         with pytest.raises(DeviceLost):
             port.discard()

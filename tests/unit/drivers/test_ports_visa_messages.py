@@ -83,7 +83,7 @@ def test_a_late_reply_is_never_the_answer_to_the_next_question(twin):
     line = Line(port_for_url(url), settings(reply_end=b"\r\n", identity=WHO))
     with contextlib.closing(line):
         line.start()
-        line.wait_until_up(timeout_s=10)
+        line.wait_until_up(timeout_s=30)
         for delay_s in (0.15, 0.3, 0.05):
             twin.fault("late", delay_s=delay_s, count=1)
             with contextlib.suppress(DeviceError):

@@ -122,7 +122,7 @@ BUZZER: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("query", ["", "?unit=1"])
 def test_silence_may_be_an_answer_of_a_device_that_is_there(query):
     says = {b"BZ=1": b"BZ", b"BZ=0": b"?"}
-    how: Any = {**NAMED, "query": query, "timeout_s": 0.2}
+    how: Any = {**NAMED, "query": query, "timeout_s": 1.0}
     with text_device(table(says)) as device, opened(device, BUZZER, **how) as driver:
         write(driver, "buzzer", 1)
         del says[b"BZ=1"]
@@ -139,7 +139,7 @@ def test_silence_of_a_device_that_is_not_there_any_more_is_no_answer():
     says: dict[bytes, bytes | None] = {}
     with (
         text_device(table(says)) as device,
-        opened(device, BUZZER, timeout_s=0.2, **NAMED) as driver,
+        opened(device, BUZZER, timeout_s=1.0, **NAMED) as driver,
     ):
         says[b"ID?"] = None
         with pytest.raises(DeviceTimeout, match=r"may or may not .*; but then .*the link is down"):
@@ -154,7 +154,7 @@ def test_half_an_answer_is_not_silence():
 
     with (
         text_device(answer) as device,
-        opened(device, BUZZER, timeout_s=0.2, **NAMED) as driver,
+        opened(device, BUZZER, timeout_s=1.0, **NAMED) as driver,
         pytest.raises(DeviceTimeout, match="b'B' came back"),
     ):
         write(driver, "buzzer", 1)
@@ -163,7 +163,7 @@ def test_half_an_answer_is_not_silence():
 def test_raw_gives_what_may_not_be_answered_time_to_be():
     with (
         text_device(table({b"BZ=1": b"BZ"})) as device,
-        opened(device, BUZZER, timeout_s=0.2, **NAMED) as driver,
+        opened(device, BUZZER, timeout_s=1.0, **NAMED) as driver,
     ):
         assert driver.raw("BZ=1") == "BZ"
         assert driver.raw("BZ=0") == ""

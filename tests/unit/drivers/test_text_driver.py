@@ -286,14 +286,14 @@ def test_raw_waits_for_what_may_be_answered_and_a_late_answer_is_nobodys():
 
     def answer(message: bytes) -> bytes | None:
         if message == b"WHAT":
-            held.wait(5)
+            held.wait(30)
             return b"999\r\n"
         return {b"A?": b"1\r\n", b"ID?": b"V\r\n", b"HELLO": b"hi\r\n"}.get(message)
 
     items = {"a": {"ask": "A?", "units": "K"}}
     with (
         text_device(answer) as device,
-        opened(device, items, timeout_s=0.4, identify={"ask": "ID?", "reply": "V"}) as driver,
+        opened(device, items, timeout_s=1.0, identify={"ask": "ID?", "reply": "V"}) as driver,
     ):
         assert driver.raw("HELLO") == "hi"
         assert driver.raw("WHAT") == ""

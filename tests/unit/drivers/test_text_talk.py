@@ -76,7 +76,7 @@ def test_a_device_that_is_busy_when_it_is_asked_who_it_is_is_not_another_one():
         wait_until(lambda: "b'BUSY' came back" in driver.status().error)
         wait_until(lambda: driver.status().state == "Down")
         replies[b"ID?"] = b"VG-1"
-        driver.wait_until_up(timeout_s=10)
+        driver.wait_until_up(timeout_s=30)
 
 
 # --- the error queue ------------------------------------------------------------------------------

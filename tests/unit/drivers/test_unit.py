@@ -30,7 +30,7 @@ class Gauge(Controller):
     driver_name = "gauge"
     line_defaults = LineSettings(
         reply_end=b"\r\n",
-        timeout_s=0.1,
+        timeout_s=1.0,
         quiet_s=0.03,
         retry_first_s=0.05,
         retry_longest_s=0.2,
@@ -57,7 +57,7 @@ class Bus:
         if unit in self.silent:
             return None
         if unit in self.hold:
-            self.hold[unit].wait(5)
+            self.hold[unit].wait(30)
         word = "GAUGE" if text == "ID" else text.lower()
         return f"{unit} {word}\r\n".encode()
 
@@ -111,7 +111,7 @@ def test_a_unit_that_never_answered_says_so_and_comes_up_when_it_does(bus, fake)
     with unit(fake, 7) as seven, unit(fake, 1) as one:
         one.wait_until_up()
         with pytest.raises(LinkDown, match="unit 7 does not answer"):
-            seven.wait_until_up(timeout_s=0.3)
+            seven.wait_until_up(timeout_s=3)
         bus.silent.clear()
         seven.wait_until_up()
 
@@ -194,7 +194,7 @@ class Plain(Controller):
     driver_name = "plain"
     line_defaults = LineSettings(
         reply_end=b"\r\n",
-        timeout_s=0.05,
+        timeout_s=0.2,
         quiet_s=0.02,
         retry_first_s=0.05,
         retry_longest_s=60.0,
@@ -229,7 +229,7 @@ def test_a_unit_that_is_of_no_use_is_left_alone_for_longer_and_longer(fake, answ
         one.wait_until_up()
         two.wait_until_up()
         # It comes up each time that the line is quiet, which is no reason to begin anew.
-        wait_until(lambda: next_try_s(two) > 0.4)
+        wait_until(lambda: next_try_s(two) > 0.4, 40)
         assert ("make no sense" in two.status().error) is (answer == b"2 nonsense\r\n")
         asked = fake.received.count("2 PR")
         for _n in range(20):
@@ -242,7 +242,7 @@ def test_a_unit_that_made_sense_for_a_while_is_asked_again_soon(fake):
     fake.answer = lambda message: None if silent else b"2 5\r\n"
     silent = True
     with plain(fake, 2) as two:
-        wait_until(lambda: next_try_s(two) > 0.4)
+        wait_until(lambda: next_try_s(two) > 0.4, 40)
         silent = False
         wait_until(lambda: next_try_s(two) == 0.0 and two.status().state == "Up")
         assert two.value() == 5

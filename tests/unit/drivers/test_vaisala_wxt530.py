@@ -33,7 +33,7 @@ PTU = "Ta=23.6C,Ua=14.2P,Pa=1026.6H"
 RAIN = "Rc=0.25M,Rd=20s,Ri=1.5M,Hc=0.0M,Hd=0S,Hi=0.0M,Rp=3.2M,Hp=0.0M"
 SUPERVISOR = "Th=25.9C,Vh=12.0N,Vs=15.2V,Vr=3.475V"
 
-QUICK: dict[str, Any] = {"timeout_s": 0.3, "retry_first_s": 0.05, "retry_longest_s": 0.2}
+QUICK: dict[str, Any] = {"timeout_s": 2.0, "retry_first_s": 0.05, "retry_longest_s": 0.2}
 
 
 class Transmitter:
@@ -141,7 +141,7 @@ def opened(
     try:
         made.start()
         if up:
-            made.wait_until_up(timeout_s=10)
+            made.wait_until_up(timeout_s=30)
         yield made
     finally:
         made.close()
@@ -444,24 +444,24 @@ def test_questions_are_answered_in_automatic_mode_too(device, unit):
 
 
 def test_what_does_not_come_is_no_value_and_says_so_once(net, unit):
-    silence = {"silence_s": {"wind": 0.3}}
+    silence = {"silence_s": {"wind": 1.5}}
     with opened(net, **AUTOMATIC, **silence) as wxt:
         told = heard(wxt, "wind.speed", "temperature")
         net.send(unit.line("1") + unit.line("2"))
-        wait_until(lambda: len(told["wind.speed"]) == 2)
+        wait_until(lambda: len(told["wind.speed"]) >= 2)
         assert told["wind.speed"][0] == 1.0
         assert isinstance(told["wind.speed"][1], InvalidReading)
-        assert "wind.speed: Sm did not come for 0.3 s; its mode may not be automatic" in str(
+        assert "wind.speed: Sm did not come for 1.5 s; its mode may not be automatic" in str(
             told["wind.speed"][1]
         )
         assert told["temperature"] == [23.6]
         net.send(unit.line("1"))
-        wait_until(lambda: len(told["wind.speed"]) == 4)
+        wait_until(lambda: len(told["wind.speed"]) >= 4)
         assert told["wind.speed"][2] == 1.0
 
 
 def test_lines_without_a_check_sum_are_not_believed_where_one_is_due(net, unit):
-    with opened(net, **AUTOMATIC, silence_s=0.3) as wxt:
+    with opened(net, **AUTOMATIC, silence_s=1.0) as wxt:
         told = heard(wxt, "wind.speed")["wind.speed"]
         net.send(unit.line("1", checked=False))
         wait_until(lambda: told)
@@ -544,7 +544,7 @@ def test_several_units_share_a_line_and_a_silent_one_is_named(unit):
         with pytest.raises(LinkDown, match="unit 1"):
             drivers[1].temperature_c()
         units[1].deaf = False
-        drivers[1].wait_until_up(timeout_s=10)
+        drivers[1].wait_until_up(timeout_s=30)
         assert drivers[1].temperature_c() == 11
         assert device.connections == 1
 

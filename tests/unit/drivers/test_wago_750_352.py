@@ -553,7 +553,7 @@ def test_an_exception_or_a_reply_that_cannot_be_is_never_a_value(reply, error):
         coupler = Coupler(device)
         coupler.holding[0x1025] = 1
         coupler.answers[bytes.fromhex("02 0000 0001")] = bytes.fromhex(reply)
-        with opened(device.url_of(), digital_inputs=1, timeout_s=0.3) as driver:
+        with opened(device.url_of(), digital_inputs=1, timeout_s=1.0) as driver:
             with pytest.raises((error, DeviceTimeout)):
                 driver.digital_input(1)
             coupler.answers[bytes.fromhex("02 0000 0001")] = bytes.fromhex("02 01 01")

@@ -47,7 +47,7 @@ IDENTIFY = {"ask": "ID?", "reply": "VG-1"}
 """Identity of the devices of the tests, by which a line can be put back in step."""
 
 QUICK: dict[str, Any] = {
-    "timeout_s": 1.0,
+    "timeout_s": 2.0,
     "retry_first_s": 0.05,
     "retry_longest_s": 0.2,
 }
@@ -129,7 +129,7 @@ class PtyDevice:
 
     def stop(self) -> None:
         os.write(self._wake_write, b"x")
-        self._thread.join(5)
+        self._thread.join(30)
         for end in (self._device_end, self._host_end, self._wake_read, self._wake_write):
             os.close(end)
 
@@ -169,7 +169,7 @@ def opened(
     try:
         driver.start()
         if up:
-            driver.wait_until_up(timeout_s=10)
+            driver.wait_until_up(timeout_s=30)
         yield driver
     finally:
         driver.close()

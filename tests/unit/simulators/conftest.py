@@ -51,7 +51,7 @@ class Host:
 
     def __init__(self, url: str) -> None:
         name, _, port = url.removeprefix("tcp://").rpartition(":")
-        self.socket = socket.create_connection((name, int(port)), timeout=5)
+        self.socket = socket.create_connection((name, int(port)), timeout=20)
         self._replies = self.socket.makefile("rb")
 
     def send(self, text: str) -> None:
@@ -75,7 +75,7 @@ class Host:
         except TimeoutError:
             return True
         finally:
-            self.socket.settimeout(5)
+            self.socket.settimeout(20)
 
     def close(self) -> None:
         self._replies.close()
@@ -98,10 +98,10 @@ def connect() -> Iterator[Callable[[str], Host]]:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Wait for a condition, up to 5 s."""
+    """Wait for a condition, up to 20 s."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline_s = time.monotonic() + 5
+        deadline_s = time.monotonic() + 20
         while not condition():
             assert time.monotonic() < deadline_s, "the condition has not come true"
             time.sleep(0.005)

@@ -28,11 +28,11 @@ def line(request: pytest.FixtureRequest) -> Iterator[tuple[Simulator, Any]]:
         where = urlsplit(bus.url)
         host: Any
         if request.param == "modbus+rtu":
-            host = ModbusSerialClient(where.path, baudrate=19_200, timeout=2, retries=0)
+            host = ModbusSerialClient(where.path, baudrate=19_200, timeout=20, retries=0)
         else:
             framer = FramerType.SOCKET if request.param == "modbus+tcp" else FramerType.RTU
             host = ModbusTcpClient(
-                str(where.hostname), port=where.port or 0, framer=framer, timeout=2, retries=0
+                str(where.hostname), port=where.port or 0, framer=framer, timeout=20, retries=0
             )
         assert host.connect()
         yield bus, host
@@ -56,6 +56,7 @@ def test_a_dead_unit_is_silent_and_the_others_are_not(line: tuple[Simulator, Any
     bus.fault("dead-unit", unit=2)
     with pytest.raises(ModbusIOException):
         read(host, 2, 300)
+    host.comm_params.timeout_connect = 20
     assert read(host, 1, 300) == 230
     bus.clear_faults()
     assert read(host, 2, 300) == 230
@@ -132,7 +133,7 @@ def test_text_devices_share_a_line_too() -> None:
         closing(
             simulators.start_bus({1: "gauge", 3: "gauge"}, "serial", models={"gauge": Gauge})
         ) as bus,
-        serial.Serial(urlsplit(bus.url).path, 9600, timeout=5) as port,
+        serial.Serial(urlsplit(bus.url).path, 9600, timeout=20) as port,
     ):
         for unit in (3, 1):
             port.write(f"{unit}?\n".encode())

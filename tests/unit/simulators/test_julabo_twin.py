@@ -374,7 +374,7 @@ def test_a_serial_host_asks_and_sets() -> None:
     with closing(simulators.start_twin("julabo", "serial", seed=1, time_factor=0)) as twin:
         assert "baud=4800&bits=8&parity=none" in twin.url
         path = twin.url.removeprefix("serial://").partition("?")[0]
-        with serial.Serial(path, 4800, timeout=5, exclusive=True) as port:
+        with serial.Serial(path, 4800, timeout=20, exclusive=True) as port:
             port.write(b"out_sp_00 21.50\rin_sp_00\r")
             assert port.read_until(b"\r\n") == b"21.50\r\n"
             twin.set(level_percent=3)

@@ -464,7 +464,7 @@ def visa(sim: Simulator) -> Iterator[Callable[[str], Any]]:
 
     def opened(transport: str) -> Any:
         name = sim.urls[transport].removeprefix("visa://")
-        resource: Any = manager.open_resource(name, timeout=5000)
+        resource: Any = manager.open_resource(name, timeout=20_000)
         resource.write_termination = resource.read_termination = "\n"
         resources.append(resource)
         return resource

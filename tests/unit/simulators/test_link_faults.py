@@ -25,7 +25,7 @@ Wait = Callable[[Callable[[], bool]], None]
 def refused(sim: Simulator) -> bool:
     host, _, port = sim.url.removeprefix("tcp://").rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=5).close()
+        socket.create_connection((host, int(port)), timeout=20).close()
     except ConnectionRefusedError:
         return True
     return False
@@ -104,7 +104,7 @@ def test_a_half_open_connection_takes_the_place_of_nobody() -> None:
     with contextlib.closing(twin), contextlib.ExitStack() as stack:
         host, _, port = twin.url.removeprefix("tcp://").rpartition(":")
         for _ in range(8):
-            opened = stack.enter_context(socket.create_connection((host, int(port)), timeout=5))
+            opened = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
             opened.sendall(b"*OPC?\n")
             answer = opened.recv(16)
             assert answer == b"1\n"
@@ -117,13 +117,13 @@ def test_a_host_on_hislip_is_left_alone_and_can_open_it_again() -> None:
         contextlib.closing(pyvisa.ResourceManager("@py")) as manager,
     ):
         name = sim.url.removeprefix("visa://")
-        with manager.open_resource(name, open_timeout=5000, timeout=5000) as old:
+        with manager.open_resource(name, open_timeout=20_000, timeout=20_000) as old:
             assert old.query("*OPC?") == "1\r\n"
             sim.fault("half-open")
             old.timeout = 200
             with pytest.raises(pyvisa.errors.VisaIOError):
                 old.query("*OPC?")
-            with manager.open_resource(name, open_timeout=5000, timeout=5000) as new:
+            with manager.open_resource(name, open_timeout=20_000, timeout=20_000) as new:
                 assert new.query("*OPC?") == "1\r\n"
 
 
@@ -135,7 +135,7 @@ def test_a_host_on_vxi11_is_left_alone_and_can_open_it_again() -> None:
     with Simulator(LakeShore336(seed=1), serve={"vxi11": ("127.0.0.1", 0)}) as sim:
         host, _, port = sim.url.removeprefix("visa://TCPIP::").partition("::")[0].partition(",")
         with (
-            socket.create_connection((host, int(port)), timeout=5) as old,
+            socket.create_connection((host, int(port)), timeout=20) as old,
         ):
             old.sendall(NULL_CALL)
             assert len(old.recv(64)) == 28
@@ -144,7 +144,7 @@ def test_a_host_on_vxi11_is_left_alone_and_can_open_it_again() -> None:
             old.settimeout(0.2)
             with pytest.raises(TimeoutError):
                 old.recv(64)
-            with socket.create_connection((host, int(port)), timeout=5) as other:
+            with socket.create_connection((host, int(port)), timeout=20) as other:
                 other.sendall(NULL_CALL)
                 assert len(other.recv(64)) == 28
 

@@ -27,7 +27,7 @@ MODEL = bytes.fromhex("03 02 1496")
 
 def connected(twin: Simulator, transport: str) -> socket.socket:
     where = urlsplit(twin.urls[transport])
-    return socket.create_connection((str(where.hostname), where.port or 0), timeout=5)
+    return socket.create_connection((str(where.hostname), where.port or 0), timeout=20)
 
 
 def received(sock: socket.socket, count: int) -> bytes:
@@ -60,7 +60,7 @@ def test_one_device_is_on_three_transports_at_once(f4: Simulator) -> None:
     with connected(f4, "modbus+rtu+tcp") as sock:
         sock.sendall(rtu_frame(1, READ_MODEL))
         assert received(sock, 7) == rtu_frame(1, MODEL)
-    with serial.Serial(urlsplit(f4.urls["modbus+rtu"]).path, 19_200, timeout=5) as port:
+    with serial.Serial(urlsplit(f4.urls["modbus+rtu"]).path, 19_200, timeout=20) as port:
         port.write(rtu_frame(1, READ_MODEL))
         assert port.read(7) == rtu_frame(1, MODEL)
     assert [each["link"] for each in f4.log()] == ["modbus+tcp", "modbus+rtu+tcp", "modbus+rtu"]
@@ -100,7 +100,7 @@ def test_a_request_in_two_halves_with_a_silence_between_is_ignored(f4: Simulator
         sock.sendall(frame[5:])
         with pytest.raises(TimeoutError):
             sock.recv(1)
-        sock.settimeout(5)
+        sock.settimeout(20)
         sock.sendall(frame)
         assert received(sock, 7) == rtu_frame(1, MODEL)
 
@@ -161,7 +161,7 @@ def test_a_silent_device_is_a_timeout_for_pymodbus_and_then_answers_again(f4: Si
     f4.fault("silence", count=1)
     with pytest.raises(ModbusIOException):
         host.read_holding_registers(0, count=1)
-    host.comm_params.timeout_connect = 5
+    host.comm_params.timeout_connect = 20
     assert host.read_holding_registers(0, count=1).registers == [5270]
     host.close()
 
@@ -169,7 +169,7 @@ def test_a_silent_device_is_a_timeout_for_pymodbus_and_then_answers_again(f4: Si
 def test_a_line_with_an_echo_gives_back_what_was_sent(f4: Simulator) -> None:
     f4.fault("echo")
     request = rtu_frame(1, READ_MODEL)
-    with serial.Serial(urlsplit(f4.urls["modbus+rtu"]).path, 19_200, timeout=5) as port:
+    with serial.Serial(urlsplit(f4.urls["modbus+rtu"]).path, 19_200, timeout=20) as port:
         port.write(request)
         assert port.read(15) == request + rtu_frame(1, MODEL)
 
@@ -178,7 +178,7 @@ def test_bytes_that_nobody_asked_for_reach_every_host(f4: Simulator) -> None:
     with (
         connected(f4, "modbus+tcp") as first,
         connected(f4, "modbus+rtu+tcp") as second,
-        serial.Serial(urlsplit(f4.urls["modbus+rtu"]).path, 19_200, timeout=5) as port,
+        serial.Serial(urlsplit(f4.urls["modbus+rtu"]).path, 19_200, timeout=20) as port,
     ):
         for sock, frame, size in (
             (first, mbap_frame(1, READ_MODEL, 1), 11),

@@ -31,7 +31,7 @@ class Host:
             self._stream: Any = self._socket.makefile("rwb", buffering=0)
         else:
             baud = int(where.query.partition("baud=")[2].partition("&")[0])
-            self._stream = serial.Serial(where.path, baud, timeout=5, exclusive=True)
+            self._stream = serial.Serial(where.path, baud, timeout=20, exclusive=True)
 
     def send(self, text: str) -> None:
         self._stream.write(text.encode("latin-1") + self.end)
@@ -50,7 +50,7 @@ class Host:
         if self._socket is None:
             self._stream.timeout = within_s
             heard = self._stream.read(1)
-            self._stream.timeout = 5
+            self._stream.timeout = 20
             return not heard
         self._socket.settimeout(within_s)
         try:
@@ -58,7 +58,7 @@ class Host:
         except TimeoutError:
             return True
         finally:
-            self._socket.settimeout(5)
+            self._socket.settimeout(20)
 
     def close(self) -> None:
         self._stream.close()
@@ -237,7 +237,7 @@ def test_garbage_does_not_match_its_checksum(opened: Open) -> None:
 def test_a_late_reply_has_its_own_message_id(opened: Open) -> None:
     with stopped(Zaber()) as sim:
         host = opened(sim.url)
-        sim.fault("late", delay_s=0.3, count=1)
+        sim.fault("late", delay_s=2.0, count=1)
         host.send("/1 1 05 get pos")
         assert host.hears_nothing(within_s=0.05)
         host.send("/1 1 06 get pos")

@@ -449,7 +449,7 @@ def test_a_serial_host_asks_and_sets(sim: Simulator) -> None:
     url = sim.urls["serial"]
     assert "baud=9600&bits=8&parity=none" in url
     path = url.removeprefix("serial://").partition("?")[0]
-    with serial.Serial(path, 9600, timeout=5, exclusive=True) as port:
+    with serial.Serial(path, 9600, timeout=20, exclusive=True) as port:
         port.write(ETX + b"SEN,1,0,0,0,0,0\r\n")
         assert port.read_until(b"\r\n") == ACCEPTED
         port.write(ENQ)

@@ -532,7 +532,7 @@ def asked(port: serial.Serial, address: int, action: int, parameter: int, data: 
 
 def port_of(line: Simulator, **options: Any) -> serial.Serial:
     path = line.urls["serial"].removeprefix("serial://").partition("?")[0]
-    return serial.Serial(path, 9600, **{"timeout": 5, **options})
+    return serial.Serial(path, 9600, **{"timeout": 20, **options})
 
 
 def test_each_unit_answers_for_itself(line: Simulator) -> None:
@@ -553,6 +553,7 @@ def test_a_wrong_checksum_and_a_silent_unit_hold_nobody_up(line: Simulator) -> N
         assert asked(port, 2, 0, 349, "=?") == b""
         port.write(b"0010034902=?112\r")
         assert port.read_until(b"\r") == b""
+        port.timeout = 20
         assert asked(port, 1, 0, 349, "=?") == telegram(1, 1, 349, "TM 700")
         line.clear_faults()
         assert asked(port, 2, 0, 349, "=?") == telegram(2, 1, 349, "TM 700")

@@ -305,7 +305,7 @@ def test_a_serial_host_asks_and_sets() -> None:
     with closing(simulators.start_twin("rigol_dp832", "serial", seed=1, time_factor=0)) as twin:
         assert "baud=9600&bits=8" in twin.url
         path = twin.url.removeprefix("serial://").partition("?")[0]
-        with serial.Serial(path, 9600, timeout=5, exclusive=True) as port:
+        with serial.Serial(path, 9600, timeout=20, exclusive=True) as port:
             port.write(b":APPL CH2,3,1\n:APPL? CH2\r\n")
             assert port.read_until(b"\n") == b"CH2:30V/3A,3.000,1.0000\n"
 
@@ -314,7 +314,7 @@ def test_it_is_reached_at_the_socket_that_visa_opens() -> None:
     with closing(simulators.start_twin("rigol_dp832", "visa", seed=1, time_factor=0)) as twin:
         _, host, port, kind = twin.url.removeprefix("visa://").split("::")
         assert kind == "SOCKET"
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
             connection.sendall(b"*IDN?\n")
             with connection.makefile("rb") as replies:
                 assert replies.readline().startswith(b"RIGOL TECHNOLOGIES,DP832,")
@@ -332,7 +332,7 @@ def test_visa_over_vxi_11_gets_replies_and_a_timeout_for_a_bad_query() -> None:
             supply.timeout = 200
             with pytest.raises(pyvisa.errors.VisaIOError):
                 supply.query("FOO?")
-            supply.timeout = 5000
+            supply.timeout = 20_000
             assert supply.query(":SYST:ERR?") == '-113,"Undefined header"'
             supply.close()
         finally:

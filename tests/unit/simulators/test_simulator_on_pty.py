@@ -24,7 +24,7 @@ def path_of(sim: Simulator) -> Path:
 
 
 def opened(sim: Simulator, *, baud: int = 57600) -> serial.Serial:
-    return serial.Serial(str(path_of(sim)), baud, timeout=5, exclusive=True)
+    return serial.Serial(str(path_of(sim)), baud, timeout=20, exclusive=True)
 
 
 def ask(port: serial.Serial, text: str) -> bytes:

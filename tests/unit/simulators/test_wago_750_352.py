@@ -29,7 +29,7 @@ def host(coupler: Simulator) -> Iterator[ModbusTcpClient]:
     client.close()
 
 
-def opened(twin: Simulator, *, timeout: float = 5.0) -> ModbusTcpClient:
+def opened(twin: Simulator, *, timeout: float = 20.0) -> ModbusTcpClient:
     where = urlsplit(twin.url)
     assert where.scheme == "modbus+tcp"
     assert where.query == "unit=1"
@@ -116,7 +116,7 @@ def test_bad_values_quantities_and_functions_are_told_apart(
 ) -> None:
     where = urlsplit(coupler.url)
     pdu = bytes.fromhex(request_hex)
-    with socket.create_connection((str(where.hostname), where.port or 0), timeout=5) as sock:
+    with socket.create_connection((str(where.hostname), where.port or 0), timeout=20) as sock:
         sock.sendall(mbap_frame(1, pdu, 7))
         assert sock.recv(100) == mbap_frame(1, bytes([pdu[0] | 0x80, code]), 7)
 
@@ -242,7 +242,7 @@ def test_an_idle_connection_is_closed_after_its_time(coupler: Simulator, host: A
     host.write_register(0x1030, 50)
     assert host.socket is not None
     words(host, 0x1030)
-    host.socket.settimeout(5)
+    host.socket.settimeout(20)
     assert host.socket.recv(1) == b""
 
 

@@ -27,7 +27,7 @@ def f4() -> Iterator[Simulator]:
 
 @pytest.fixture
 def host(f4: Simulator) -> Iterator[ModbusSerialClient]:
-    client = ModbusSerialClient(urlsplit(f4.url).path, baudrate=19_200, timeout=2, retries=0)
+    client = ModbusSerialClient(urlsplit(f4.url).path, baudrate=19_200, timeout=20, retries=0)
     assert client.connect()
     yield client
     client.close()
@@ -207,7 +207,7 @@ def test_writes_wear_the_eeprom_unless_they_are_not_saved(
     assert f4.get("eeprom_writes") == {"eeprom_writes": 1.0}
     f4.fault("power-cycle", off_s=0.05)
     wait_until(lambda: f4.ask({"cmd": "status"})["powered"])
-    again = ModbusSerialClient(urlsplit(f4.url).path, baudrate=19_200, timeout=2, retries=0)
+    again = ModbusSerialClient(urlsplit(f4.url).path, baudrate=19_200, timeout=20, retries=0)
     assert again.connect()
     assert (word(again, 300), word(again, 24), word(again, 2000)) == (300, 0, 0)
     write(again, 24, 1)
@@ -235,7 +235,7 @@ def test_a_frame_with_a_wrong_checksum_is_met_with_silence_and_the_next_one_is_n
     with serial.Serial(urlsplit(f4.url).path, 19_200, timeout=0.2) as port:
         port.write(good[:-1] + b"\0")
         assert port.read(1) == b""
-        port.timeout = 5
+        port.timeout = 20
         port.write(good)
         assert port.read(7) == rtu_frame(1, bytes.fromhex("03 02 1496"))
 
@@ -244,6 +244,7 @@ def test_another_unit_is_not_answered_for(f4: Simulator, host: Any) -> None:
     host.comm_params.timeout_connect = 0.2
     with pytest.raises(ModbusIOException):
         host.read_holding_registers(0, count=1, device_id=2)
+    host.comm_params.timeout_connect = 20
     assert word(host, 0) == 5270
 
 

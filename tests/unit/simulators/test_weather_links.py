@@ -48,7 +48,7 @@ def receive(host: Any, count: int) -> bytes:
     return data
 
 
-def everything(host: Any, *, until_quiet_s: float = 0.3) -> bytes:
+def everything(host: Any, *, until_quiet_s: float = 1.0) -> bytes:
     """Give what comes until nothing has come for a while."""
     host.socket.settimeout(until_quiet_s)
     data = b""
@@ -82,7 +82,7 @@ def test_a_serial_host_wakes_the_console_and_reads_a_stream(davis: Simulator) ->
     path = davis.urls["serial"].removeprefix("serial://").partition("?")[0]
     davis.set(sleep_after_s=120)
     davis.skip(150)
-    with serial.Serial(path, 19200, timeout=5, exclusive=True) as port:
+    with serial.Serial(path, 19200, timeout=20, exclusive=True) as port:
         port.write(b"\n")
         port.write(b"\n")
         assert port.read(2) == b"\n\r"
@@ -190,7 +190,7 @@ def test_a_fault_spoils_a_packet(
     assert len(packet) in lengths
     assert not is_packet(packet)
     davis.skip(2)
-    host.socket.settimeout(5)
+    host.socket.settimeout(20)
     assert is_packet(receive(host, 99))
 
 
@@ -238,7 +238,7 @@ def test_lines_come_to_every_host_and_the_first_is_partial(
 
 def test_polls_are_answered_on_a_pseudo_terminal(vaisala: Simulator) -> None:
     path = vaisala.urls["serial"].removeprefix("serial://").partition("?")[0]
-    with serial.Serial(path, 19200, timeout=5, exclusive=True) as port:
+    with serial.Serial(path, 19200, timeout=20, exclusive=True) as port:
         port.write(b"0r1Goe\r\n")
         assert port.read_until(b"\r\n").startswith(b"0r1,Dn=")
         port.write(b"0r1\r\n")
@@ -278,7 +278,7 @@ def test_noise_is_on_replies_and_on_lines_that_come_unasked(
     host = connect(port_of(vaisala))
     receive(host, 1)
     everything(host)
-    host.socket.settimeout(5)
+    host.socket.settimeout(20)
     vaisala.fault("noise", probability=1)
     host.socket.sendall(b"0R2\r\n")
     reply = everything(host)
