@@ -98,10 +98,10 @@ def daemon(
 
 
 @contextlib.contextmanager
-def raw_echo(environment: Mapping[str, str]) -> Iterator[zmq.Socket[bytes]]:
+def raw_echo(environment: Mapping[str, str], *arguments: object) -> Iterator[zmq.Socket[bytes]]:
     """Run the yardstick, and give a socket that is connected to it."""
     with (
-        daemon(environment, module="benchmarks._raw_echo") as port,
+        daemon(environment, *arguments, module="benchmarks._raw_echo") as port,
         connected(port) as socket,
     ):
         yield socket

@@ -1,7 +1,7 @@
 """What it brings to wait awake for answers that come quickly, and what it takes.
 
 The same client and daemon wait awake, as they do by themselves, and asleep (``MKTL_AWAKE=0``),
-beside a bare loop of pyzmq, whose way is to sleep.
+beside a bare loop of pyzmq, which sleeps by itself, and one that waits awake at both ends.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from benchmarks._exchanges import (
     raw_echo,
     running,
 )
+from benchmarks._raw_echo import waits_awake
 from benchmarks._support import Result, environment_of_its_own, exact_cpu_s, rates, times
 from mktl.protocol.message import GET
 from mktl.transport.client import RequestClient
@@ -61,11 +62,21 @@ def run(*, short: bool = False) -> dict[str, Result]:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         awake = stack.enter_context(_pair(Path(folder, "awake"), ""))
         asleep = stack.enter_context(_pair(Path(folder, "asleep"), "0"))
-        raw = stack.enter_context(raw_echo(environment_of_its_own(Path(folder))))
+        environment = environment_of_its_own(Path(folder))
+        raw = stack.enter_context(raw_echo(environment))
+        raw_awake = stack.enter_context(raw_echo(environment, "awake"))
+        wait = waits_awake(raw_awake)
+
+        def exchange_awake() -> None:
+            raw_awake.send_multipart(frames(GET))
+            wait()
+            raw_awake.recv_multipart()
+
         speed: dict[str, Measure] = {
             "awake": partial(rate, count, awake.ask),
             "asleep": partial(rate, count, asleep.ask),
             "pyzmq": lambda: rate(count, lambda: exchange(raw, frames(GET))),
+            "pyzmq, awake": partial(rate, count, exchange_awake),
         }
         price: dict[str, Measure] = {
             "awake, at full speed": partial(awake.processor_us, count),
@@ -81,6 +92,7 @@ def run(*, short: bool = False) -> dict[str, Result]:
     seldom_beside = times(found["awake, asked seldom"], found["asleep, asked seldom"], MORE)
     return {
         "GET, waited for awake, beside asleep": rates(found["awake"], found["asleep"], 1.0),
+        "GET, beside pyzmq, both awake": rates(found["awake"], found["pyzmq, awake"], 0.5),
         "processor time for an answer, 100 a second: awake, beside asleep": seldom_beside,
     }
 
