@@ -102,6 +102,10 @@ class Controller(ControllerBase):
                 raise ConfigurationError(
                     f"restore: {text!r} cannot be sent: only printable ASCII can"
                 )
+            if text.partition(" ")[0].endswith("?"):
+                raise ConfigurationError(
+                    f"restore: {text!r} is a question, which restores nothing: leave it out"
+                )
         return tuple(restore)
 
     def restore_setting(self, setting: str) -> None:

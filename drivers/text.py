@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from drivers._text_item import TextItem, check_beside
+from drivers._text_settings import Step
 from drivers._text_table import ITEM_KEYS, item_from_table
 from drivers._text_talk import TextTalk
 from drivers.base import BadItem
@@ -255,6 +256,14 @@ class TextDriver(TextTalk):
         if isinstance(error, ProtocolMismatch):
             after = "; the line is put back in step before anything else is sent"
         return type(error)(f"{self.label}: {item.key}: asked {ask!r}, and {error}{after}")
+
+    def _take(self, step: Step, where: str) -> None:
+        asked = [item.lines for item in self._items.values() if item.ask == step.text]
+        if asked and step.reply is None:
+            # Nobody wants to know; but left alone, it would be taken for the next answer.
+            self.ask(step.text, lines=asked[0], query=True)
+        else:
+            super()._take(step, where)
 
     def _set(self, item: TextItem, value: Any) -> None:
         told = item.told(value)

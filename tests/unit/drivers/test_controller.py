@@ -89,6 +89,8 @@ def test_settings_are_checked_before_anything_is_opened():
         Fake("tcp://127.0.0.1:1", restore="RAMP 1")
     with pytest.raises(ConfigurationError, match="printable ASCII"):
         Fake("tcp://127.0.0.1:1", restore=["a\nb"])
+    with pytest.raises(ConfigurationError, match=r"'RAMP\? 1' is a question"):
+        Fake("tcp://127.0.0.1:1", restore=["RAMP? 1"])
     with pytest.raises(ConfigurationError, match="unknown setting"):
         Fake("tcp://127.0.0.1:1", colour="red")
 

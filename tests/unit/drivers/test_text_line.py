@@ -254,6 +254,22 @@ def test_a_step_that_an_item_tells_is_acknowledged_as_the_item_is(setting):
         assert read(driver, "sp") == 5
 
 
+@pytest.mark.parametrize("setting", ["start", "restore"])
+def test_a_step_that_an_item_asks_is_answered_before_anything_else_is_sent(setting):
+    answers: Any = {b"X?": b"2\r\n"}
+    items = {"late": {"ask": "LATE?"}, "x": {"ask": "X?"}}
+    given: Any = {setting: ["LATE?"]}
+    with (
+        text_device(answers.get) as device,
+        opened(device, items, timeout_s=0.5, up=False, **given) as driver,
+    ):
+        wait_until(lambda: "no complete answer to b'LATE?" in driver.status().error)
+        answers[b"LATE?"] = b"1\r\n"
+        driver.wait_until_up(timeout_s=30)
+        assert read(driver, "x") == "2"
+        assert set(device.asked[:-1]) == {b"LATE?"}
+
+
 def test_a_restored_setting_that_is_refused_is_found_in_the_error_queue():
     scpi = Scpi()
     with (
