@@ -69,7 +69,7 @@ class Price:
 PRICES = {
     "SET, recorded": Price("SET", "SET, not recorded", 0.7),
     "SETs, 64 in flight, recorded": Price("SETs", "SETs, not recorded", 0.6),
-    "SET, persistent": Price("SET, persistent", "SET", 0.2),
+    "SET, persistent": Price("SET, persistent", "SET", 0.3),
     "SET, persistent, beside sqlite3 and pyzmq": Price("SET, persistent", BOTH, 0.3),
     "SETs, 64 in flight, persistent": Price("SETs, persistent", "SETs", 0.15),
     "SETs, 64 in flight, committed together": Price(
@@ -83,7 +83,7 @@ PRICES = {
     "SET, with 100 locks on other items": Price("SET, with locks", "SET", 0.75),
     "SET, refused as it is locked": Price("SET, refused", "SET", 0.75),
     "publish, watched for limits": Price("publish, watched", "publish", 0.5),
-    "history, the last 20 SETs of an item": Price("history", "GET", 0.1),
+    "history, the last 20 SETs of an item": Price("history", "GET", 0.15),
 }
 
 

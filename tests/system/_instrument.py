@@ -23,8 +23,8 @@ __all__ = [
     "in_doubt",
     "link_is",
     "mark",
+    "never_early",
     "refused",
-    "seldom_early",
     "served",
 ]
 
@@ -101,13 +101,19 @@ def answered(call: Callable[[], T]) -> T:
     return came[0]
 
 
-def seldom_early(early: float, messages: float) -> bool:
-    """Whether so many messages were *early* as a driver's that keeps the gaps of its device.
+def never_early(early: Callable[[], float], talk: Callable[[], object]) -> None:
+    """See to it that *talk* makes no message come sooner than the device allows.
 
-    One that does not is early every second time or more. But a twin that a busy machine lets come
-    late to a message finds the next one early.
+    A twin that a busy machine lets come late to a message finds the next one *early*: then it is
+    talked again. A driver that does not keep the gaps is early each time.
     """
-    return early <= messages / 10
+
+    for _attempt in range(10):
+        before = early()
+        talk()
+        if early() == before:
+            return
+    raise AssertionError("messages come too early each time")
 
 
 def in_doubt(item: mktl.Item, reason: str = "") -> bool:

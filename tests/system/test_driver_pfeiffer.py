@@ -492,14 +492,18 @@ def test_a_silent_unit_of_four_leaves_the_others_their_polls(route, tmp_path):
             twin.fault("dead-unit", unit=silent)
             link_is(store, f"g{silent}", "Down")
             wait_until(lambda: in_doubt(store[f"p{silent}"]))
-            turns = turns_of(twin, 48)
-            assert store[f"g{silent}_link"].formatted == "Down"
-            # Asked again after 0.5 s, 1 s, 2 s, ...: so often in the longest wait for the turns.
-            assert turns.count(silent) <= 7
-            # A poll is left out while the one before has not ended, as on a busy machine; but
-            # nobody comes short.
-            counts = [turns.count(unit) for unit in numbers if unit != silent]
-            assert min(counts) > max(counts) / 2
+            for _attempt in range(5):
+                turns = turns_of(twin, 48)
+                assert store[f"g{silent}_link"].formatted == "Down"
+                # Asked again after 0.5 s, 1 s, 2 s, ...: so often in the longest wait for them.
+                assert turns.count(silent) <= 7
+                counts = [turns.count(unit) for unit in numbers if unit != silent]
+                # Two messages are a poll, of which nobody of the others misses any; but a busy
+                # machine leaves some out, where the one before has not ended.
+                if max(counts) - min(counts) <= 4:
+                    break
+            else:
+                pytest.fail(f"some come short each time, at last {counts}")
             twin.fault("none")
             link_is(store, f"g{silent}", "Up", 40)
 
